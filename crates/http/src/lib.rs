@@ -1,0 +1,16 @@
+//! Ordered bytes to HTTP transactions: detection, HTTP/1, HTTP/2 with HPACK, WebSocket, gRPC framing, bodies, pairing.
+//!
+//! Pure: bytes and time in, transactions out.
+#![forbid(unsafe_code)]
+
+mod anomaly;
+mod connection;
+mod engine;
+mod message;
+mod transaction;
+
+pub use anomaly::{Anomalies, Anomaly};
+pub use connection::{Connection, Protocol};
+pub use engine::{Config, Counters, Engine, Sampler};
+pub use message::{Field, HeaderBlock, KnownHeader, Request, Response, Scheme, Version};
+pub use transaction::{Body, Coverage, Framing, Grpc, Transaction, Upgrade, WebSocket};
