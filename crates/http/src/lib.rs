@@ -6,6 +6,8 @@
 mod anomaly;
 mod connection;
 mod engine;
+#[allow(dead_code, unused_imports)] // until connection.rs calls it
+mod h2;
 mod message;
 mod transaction;
 
