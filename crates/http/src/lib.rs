@@ -4,12 +4,16 @@
 #![forbid(unsafe_code)]
 
 mod anomaly;
+#[allow(dead_code)] // until both protocols call it
+mod body;
 mod connection;
 mod engine;
 #[allow(dead_code, unused_imports)] // until connection.rs calls it
 mod h2;
 mod message;
 mod transaction;
+#[allow(dead_code)] // until both protocols call it
+mod ws;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use connection::{Connection, Protocol};
