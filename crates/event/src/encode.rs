@@ -1,0 +1,341 @@
+//! [`Event`] to one line of JSON.
+//!
+//! Written by hand: members come in a fixed order, names and punctuation in constant fragments as long as possible,
+//! numbers through `itoa`, addresses and times without `fmt`. serde's generic path took several times as long, which at
+//! the rate of one event a transaction would be the biggest single cost of a worker.
+
+use crate::address::{hex128, write_ip};
+use crate::event::{Api, Auth, Body, Capture, Event, Grpc, Peer, PeerMessages, Request, Response, Url, WebSocket};
+use crate::headers::HeaderJson;
+use crate::text::{write_escaped, write_string};
+use crate::time::write_rfc3339;
+
+/// More than most events need, so that one reservation does.
+const TYPICAL_BYTES: usize = 2048;
+
+impl Event<'_> {
+    /// Appends the event as one line of JSON with its line feed. Never fails: whatever bytes the fields hold, the line is
+    /// strictly valid JSON (see [`crate::text`]). Allocates only to grow `out`.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        out.reserve(TYPICAL_BYTES);
+        let flow_id = hex128(self.flow_id.to_be_bytes());
+        let mut digits = itoa::Buffer::new();
+        let tx_index = digits.format(self.tx_index).as_bytes();
+
+        out.extend_from_slice(b"{\"schema_version\":1,\"event_id\":\"");
+        out.extend_from_slice(&flow_id);
+        out.push(b'-');
+        out.extend_from_slice(tx_index);
+        out.extend_from_slice(b"\",\"time\":\"");
+        write_rfc3339(self.time_ns, out);
+        out.extend_from_slice(b"\",\"source\":\"");
+        out.extend_from_slice(self.source.name().as_bytes());
+        out.extend_from_slice(b"\",\"sensor\":{\"id\":\"");
+        write_escaped(self.sensor.id.as_bytes(), out);
+        out.extend_from_slice(b"\",\"version\":\"");
+        write_escaped(self.sensor.version.as_bytes(), out);
+        out.extend_from_slice(b"\"},\"capture\":{");
+        write_capture(&self.capture, out);
+        out.extend_from_slice(b"},\"flow\":{\"id\":\"");
+        out.extend_from_slice(&flow_id);
+        if !self.community_id.is_empty() {
+            out.extend_from_slice(b"\",\"community_id\":\"");
+            write_escaped(self.community_id.as_bytes(), out);
+        }
+        out.extend_from_slice(b"\",\"tx_index\":");
+        out.extend_from_slice(tx_index);
+        if let Some(stream_id) = self.stream_id {
+            member(b",\"stream_id\":", u64::from(stream_id), out);
+        }
+        out.extend_from_slice(b"},\"client\":{\"address\":\"");
+        write_peer(&self.client, out);
+        out.extend_from_slice(b"},\"server\":{\"address\":\"");
+        write_peer(&self.server, out);
+        out.extend_from_slice(b"},\"network\":{\"transport\":\"tcp\",\"protocol\":{\"name\":\"http\",\"version\":\"");
+        out.extend_from_slice(self.version.name().as_bytes());
+        out.extend_from_slice(b"\"}}");
+        if let Some(url) = &self.url {
+            write_url(url, out);
+        }
+        self.write_http(out);
+        self.write_timing(out);
+        write_api(&self.api, out);
+        if let Some(grpc) = &self.grpc {
+            write_grpc(grpc, out);
+        }
+        if let Some(websocket) = &self.websocket {
+            write_websocket(websocket, out);
+        }
+        if let Some(events) = self.sse_events {
+            member(b",\"sse\":{\"events\":", events, out);
+            out.push(b'}');
+        }
+        write_auth(&self.auth, out);
+        if !self.anomalies.is_empty() {
+            out.extend_from_slice(b",\"anomalies\":[");
+            list(self.anomalies.iter(), out, |name, out| write_string(name.as_bytes(), out));
+            out.push(b']');
+        }
+        if let Some(upgrade) = self.upgrade {
+            out.extend_from_slice(b",\"upgrade\":\"");
+            out.extend_from_slice(upgrade.name().as_bytes());
+            out.push(b'"');
+        }
+        if self.pushed {
+            out.extend_from_slice(b",\"pushed\":true");
+        }
+        if let Some(code) = self.reset {
+            member(b",\"reset\":", u64::from(code), out);
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    fn write_http(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"http\":{");
+        let mut separator: &[u8] = b"";
+        if let Some(route) = self.route {
+            out.extend_from_slice(b"\"route\":");
+            write_string(route, out);
+            separator = b",";
+        }
+        if let Some(request) = &self.request {
+            out.extend_from_slice(separator);
+            write_request(request, out);
+            separator = b",";
+        }
+        if let Some(response) = &self.response {
+            out.extend_from_slice(separator);
+            write_response(response, out);
+        }
+        out.push(b'}');
+    }
+
+    fn write_timing(&self, out: &mut Vec<u8>) {
+        match (self.ttfb_ns, self.duration_ns) {
+            (Some(ttfb_ns), Some(duration_ns)) => {
+                member(b",\"timing\":{\"ttfb_ns\":", ttfb_ns, out);
+                member(b",\"duration_ns\":", duration_ns, out);
+                out.push(b'}');
+            }
+            (Some(ttfb_ns), None) => {
+                member(b",\"timing\":{\"ttfb_ns\":", ttfb_ns, out);
+                out.push(b'}');
+            }
+            (None, Some(duration_ns)) => {
+                member(b",\"timing\":{\"duration_ns\":", duration_ns, out);
+                out.push(b'}');
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+#[inline]
+fn number(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// A constant fragment and a number.
+#[inline]
+fn member(fragment: &[u8], value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(fragment);
+    number(value, out);
+}
+
+fn boolean(value: bool) -> &'static [u8] {
+    if value { b"true" } else { b"false" }
+}
+
+fn list<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(item, out);
+    }
+}
+
+fn write_capture(capture: &Capture<'_>, out: &mut Vec<u8>) {
+    if !capture.interface.is_empty() {
+        out.extend_from_slice(b"\"interface\":\"");
+        write_escaped(capture.interface.as_bytes(), out);
+        out.extend_from_slice(b"\",");
+    }
+    if !capture.vlan.is_empty() {
+        out.extend_from_slice(b"\"vlan\":[");
+        list(capture.vlan.iter(), out, |id, out| number(u64::from(*id), out));
+        out.extend_from_slice(b"],");
+    }
+    let &Capture { complete, gap_bytes, truncated, mid_stream, one_sided, tainted, unknown_fields, .. } = capture;
+    if complete && gap_bytes == 0 && unknown_fields == 0 && !(truncated | mid_stream | one_sided | tainted) {
+        // Nearly every event: one copy.
+        out.extend_from_slice(
+            b"\"complete\":true,\"gap_bytes\":0,\"truncated\":false,\"mid_stream\":false,\"one_sided\":false",
+        );
+        return;
+    }
+    out.extend_from_slice(b"\"complete\":");
+    out.extend_from_slice(boolean(complete));
+    member(b",\"gap_bytes\":", gap_bytes, out);
+    out.extend_from_slice(b",\"truncated\":");
+    out.extend_from_slice(boolean(truncated));
+    out.extend_from_slice(b",\"mid_stream\":");
+    out.extend_from_slice(boolean(mid_stream));
+    out.extend_from_slice(b",\"one_sided\":");
+    out.extend_from_slice(boolean(one_sided));
+    if tainted {
+        out.extend_from_slice(b",\"tainted\":true");
+    }
+    if unknown_fields != 0 {
+        member(b",\"unknown_fields\":", u64::from(unknown_fields), out);
+    }
+}
+
+fn write_peer(peer: &Peer, out: &mut Vec<u8>) {
+    write_ip(peer.address, out);
+    member(b"\",\"port\":", u64::from(peer.port), out);
+}
+
+fn write_url(url: &Url<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"url\":{\"scheme\":\"");
+    out.extend_from_slice(url.scheme.name().as_bytes());
+    out.push(b'"');
+    if let Some(domain) = url.domain {
+        out.extend_from_slice(b",\"domain\":");
+        write_string(domain, out);
+    }
+    if let Some(port) = url.port {
+        member(b",\"port\":", u64::from(port), out);
+    }
+    if let Some(path) = url.path {
+        out.extend_from_slice(b",\"path\":");
+        write_string(path, out);
+    }
+    if let Some(query) = url.query {
+        out.extend_from_slice(b",\"query\":");
+        write_string(query, out);
+    }
+    out.push(b'}');
+}
+
+fn write_request(request: &Request<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"request\":{");
+    if !request.method.is_empty() {
+        out.extend_from_slice(b"\"method\":\"");
+        write_escaped(request.method, out);
+        out.extend_from_slice(b"\",");
+    }
+    write_message(request.header_bytes, request.headers, &request.body, out);
+}
+
+fn write_response(response: &Response<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"response\":{");
+    if response.status_code != 0 {
+        member(b"\"status_code\":", u64::from(response.status_code), out);
+        out.push(b',');
+    }
+    if response.informational != 0 {
+        member(b"\"informational\":", u64::from(response.informational), out);
+        out.push(b',');
+    }
+    write_message(response.header_bytes, response.headers, &response.body, out);
+}
+
+/// What request and response share, and the closing brace.
+fn write_message(header_bytes: Option<u64>, headers: Option<&HeaderJson>, body: &Body, out: &mut Vec<u8>) {
+    if let Some(header_bytes) = header_bytes {
+        member(b"\"header_bytes\":", header_bytes, out);
+        out.push(b',');
+    }
+    if let Some(headers) = headers {
+        out.extend_from_slice(b"\"headers\":[");
+        out.extend_from_slice(&headers.bytes);
+        out.extend_from_slice(b"],");
+    }
+    member(b"\"body\":{\"size\":", body.size_bytes, out);
+    if body.missing_bytes != 0 {
+        member(b",\"missing_bytes\":", body.missing_bytes, out);
+    }
+    out.extend_from_slice(if body.complete { b",\"complete\":true}}" } else { b",\"complete\":false}}" });
+}
+
+fn write_api(api: &Api<'_>, out: &mut Vec<u8>) {
+    let mut separator: &[u8] = b",\"api\":{";
+    if let Some(endpoint_id) = api.endpoint_id {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"endpoint_id\":\"");
+        out.extend_from_slice(&hex128(endpoint_id));
+        out.push(b'"');
+        separator = b",";
+    }
+    if let Some(style) = api.style {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"style\":\"");
+        out.extend_from_slice(style.name().as_bytes());
+        out.push(b'"');
+        separator = b",";
+    }
+    if let Some(operation) = api.operation {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(b"\"operation\":");
+        write_string(operation, out);
+        separator = b",";
+    }
+    if separator == b"," {
+        out.push(b'}');
+    }
+}
+
+fn write_grpc(grpc: &Grpc, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"grpc\":{\"web\":");
+    out.extend_from_slice(boolean(grpc.web));
+    member(b",\"request_messages\":", grpc.request_messages, out);
+    member(b",\"response_messages\":", grpc.response_messages, out);
+    if let Some(status_code) = grpc.status_code {
+        member(b",\"status_code\":", u64::from(status_code), out);
+    }
+    out.push(b'}');
+}
+
+fn write_websocket(websocket: &WebSocket, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"websocket\":{\"client\":{");
+    write_messages(&websocket.client, out);
+    out.extend_from_slice(b"},\"server\":{");
+    write_messages(&websocket.server, out);
+    out.extend_from_slice(b"},\"deflate\":");
+    out.extend_from_slice(boolean(websocket.deflate));
+    if let Some(close_code) = websocket.close_code {
+        member(b",\"close_code\":", u64::from(close_code), out);
+    }
+    out.push(b'}');
+}
+
+fn write_messages(peer: &PeerMessages, out: &mut Vec<u8>) {
+    member(b"\"frames\":", peer.frames, out);
+    member(b",\"messages\":", peer.messages, out);
+    member(b",\"payload_bytes\":", peer.payload_bytes, out);
+}
+
+fn write_auth(auth: &Auth<'_>, out: &mut Vec<u8>) {
+    if auth.kinds.is_empty() {
+        return;
+    }
+    out.extend_from_slice(b",\"auth\":{\"kinds\":[");
+    list(auth.kinds.iter(), out, |kind, out| {
+        out.push(b'"');
+        out.extend_from_slice(kind.name().as_bytes());
+        out.push(b'"');
+    });
+    out.push(b']');
+    if let Some(location) = auth.location {
+        out.extend_from_slice(b",\"location\":\"");
+        out.extend_from_slice(location.name().as_bytes());
+        out.push(b'"');
+    }
+    if let Some(hash) = auth.principal_hash {
+        out.extend_from_slice(b",\"principal_hash\":\"");
+        out.extend_from_slice(&hex128(hash));
+        out.push(b'"');
+    }
+    out.push(b'}');
+}
