@@ -1,0 +1,30 @@
+# The two first commands are `make demo` and `make test`. Everything else is `cargo xtask` (crates/xtask).
+.PHONY: demo test bench fuzz setup build clean
+
+demo: ## replay a small capture and print the API inventory found in it
+	@deploy/setup.sh demo
+	cargo build --release --locked --bin umbra
+	target/release/umbra replay testdata/demo/demo.pcap
+
+test: ## everything CI runs
+	@deploy/setup.sh test
+	cargo xtask ci
+
+bench: ## whole-sensor benchmark against a libpcap loop and tshark
+	@deploy/setup.sh test
+	cargo xtask bench
+
+fuzz: ## ten minutes for each fuzz target
+	@deploy/setup.sh demo
+	cargo xtask fuzz --seconds 600
+
+setup: ## install what the targets above need
+	@deploy/setup.sh test
+
+build:
+	@deploy/setup.sh demo
+	cargo build --release --locked --bin umbra
+
+clean:
+	cargo clean
+	rm -rf fuzz/target
