@@ -2,6 +2,7 @@
 
 mod bench;
 mod boundary;
+mod corpus_check;
 mod deny;
 mod fuzz;
 mod step;
@@ -27,6 +28,8 @@ Usage: cargo xtask COMMAND
   bench --stages [FILTER]              criterion benches of each stage
   bench --smoke                        (ci) each bench once, results asserted, nothing timed
   corpus [-s SCALE] [-o DIR] [NAME…]   build captures of real servers and clients with known truth (root)
+  corpus-check [--umbra PROGRAM] [--workers N] [DIR] [NAME…]
+                                       compare the events of corpus captures with the servers' access logs
 ";
 
 fn main() -> ExitCode {
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["corpus", rest @ ..] => bench::corpus(rest),
+        ["corpus-check", rest @ ..] => corpus_check::run(rest),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(64);

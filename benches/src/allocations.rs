@@ -1,0 +1,38 @@
+//! Counting allocations, to show that the packet path makes none once warm.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// The system allocator, with a count of allocations and reallocations. A bench makes it its global allocator.
+#[derive(Debug)]
+pub struct CountingAllocator;
+
+// SAFETY: every call goes to `System` unchanged; the counter does not allocate.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise about `layout`, handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise about `pointer` and `layout`, handed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise about `pointer`, `layout` and `size`, handed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// What `work` returns and how many allocations it made. Zero unless [`CountingAllocator`] is the global allocator;
+/// other threads count too.
+pub fn allocations_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let result = work();
+    (result, ALLOCATIONS.load(Ordering::Relaxed).wrapping_sub(before))
+}

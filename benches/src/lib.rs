@@ -1,0 +1,6 @@
+//! Material for the benches: an allocator that counts, and programs measured from outside.
+
+mod allocations;
+pub mod measure;
+
+pub use allocations::{CountingAllocator, allocations_of};
