@@ -1,5 +1,6 @@
 //! HTTP/2 (RFC 9113) of one connection: frames, HPACK, streams.
 
+mod hpack;
 mod recognise;
 
 use umbra_flow::{Direction, EndReason};
