@@ -214,7 +214,7 @@ impl PacketBuilder {
                 out.extend_from_slice(&total.to_be_bytes());
                 out.extend_from_slice(&self.ip_id.to_be_bytes());
                 let word = match fragment {
-                    Some((offset, more)) => offset / 8 | if more { 0x2000 } else { 0 },
+                    Some((offset, more)) => (offset / 8) | (u16::from(more) << 13),
                     None => 0x4000, // don't fragment
                 };
                 out.extend_from_slice(&word.to_be_bytes());
@@ -250,7 +250,7 @@ impl PacketBuilder {
 pub fn internet_checksum(bytes: &[u8]) -> u16 {
     let mut sum: u32 = 0;
     for pair in bytes.chunks(2) {
-        sum += u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| u32::from(low));
+        sum += (u32::from(pair[0]) << 8) | pair.get(1).map_or(0, |&low| u32::from(low));
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !(sum as u16)
