@@ -7,10 +7,13 @@ mod anomaly;
 #[allow(dead_code)] // until both protocols call it
 mod body;
 mod connection;
+mod content;
 mod engine;
+mod grpc;
 #[allow(dead_code, unused_imports)] // until connection.rs calls it
 mod h2;
 mod message;
+mod sse;
 mod transaction;
 #[allow(dead_code)] // until both protocols call it
 mod ws;

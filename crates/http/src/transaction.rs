@@ -49,6 +49,8 @@ pub struct Grpc {
     pub request_messages: u64,
     /// Length-prefixed messages, server to client.
     pub response_messages: u64,
+    /// A gap hid a message boundary, or the framing broke: the counts are lower bounds.
+    pub partial: bool,
     /// `grpc-status`, from the trailers (or the headers of a trailers-only answer).
     pub status: Option<u32>,
 }
@@ -64,6 +66,8 @@ pub struct WebSocket {
     pub payload_bytes: [u64; 2],
     /// permessage-deflate was agreed (RFC 7692).
     pub deflate: bool,
+    /// A gap hid a frame boundary: the counts are lower bounds.
+    pub partial: bool,
     /// Status code of the first Close frame.
     pub close_code: Option<u16>,
 }
