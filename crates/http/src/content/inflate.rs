@@ -76,7 +76,7 @@ impl Gzip {
         self.part == Part::Between || (self.part == Part::Fixed(1) && self.members > 0)
     }
 
-    /// The header's CRC was wrong: most readers ignore that, we go on and say so.
+    /// A header had a wrong CRC or reserved flags: most readers ignore that, we go on and say so.
     pub(super) fn is_suspect(&self) -> bool {
         self.suspect
     }
@@ -166,8 +166,6 @@ impl Gzip {
                     0 => byte != 0x1f,
                     1 => byte != 0x8b,
                     2 => byte != 8,
-                    // RFC 1952 §2.3.1.2: reserved bits must be zero.
-                    3 => byte & 0xe0 != 0,
                     _ => false,
                 };
                 if is_wrong {
@@ -176,6 +174,8 @@ impl Gzip {
                 }
                 if at == 3 {
                     self.flags = byte;
+                    // RFC 1952 §2.3.1.2 wants the reserved bits zero; most readers go on.
+                    self.suspect |= byte & 0xe0 != 0;
                 }
                 self.header_crc.update(&[byte]);
                 self.header_bytes = self.header_bytes.saturating_add(1);

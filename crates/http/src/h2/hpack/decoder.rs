@@ -315,10 +315,7 @@ mod tests {
                 self.1 += 1;
                 self.0.push(("?".into(), "?".into()));
             } else {
-                self.0.push((
-                    String::from_utf8_lossy(text).into_owned(),
-                    String::from_utf8_lossy(value).into_owned(),
-                ));
+                self.0.push((String::from_utf8_lossy(text).into_owned(), String::from_utf8_lossy(value).into_owned()));
             }
         }
     }
@@ -386,7 +383,9 @@ mod tests {
             );
             assert_eq!(
                 decode(&mut decoder, blocks[1]),
-                fields(":method = GET\n:scheme = http\n:path = /\n:authority = www.example.com\ncache-control = no-cache")
+                fields(
+                    ":method = GET\n:scheme = http\n:path = /\n:authority = www.example.com\ncache-control = no-cache"
+                )
             );
             assert_eq!(
                 decode(&mut decoder, blocks[2]),
@@ -418,7 +417,8 @@ mod tests {
         for blocks in [plain, huffman] {
             let mut decoder = Decoder::new(65536, false);
             decoder.table.set_max(256);
-            let common = "cache-control = private\ndate = Mon, 21 Oct 2013 20:13:21 GMT\nlocation = https://www.example.com";
+            let common =
+                "cache-control = private\ndate = Mon, 21 Oct 2013 20:13:21 GMT\nlocation = https://www.example.com";
             assert_eq!(decode(&mut decoder, blocks[0]), fields(&format!(":status = 302\n{common}")));
             assert_eq!(decode(&mut decoder, blocks[1]), fields(&format!(":status = 307\n{common}")));
             assert_eq!(
@@ -547,10 +547,8 @@ mod tests {
     }
 
     fn conformance() -> Option<std::path::PathBuf> {
-        let shared = std::env::var_os("UMBRA_SHARED").map_or_else(
-            || concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into(),
-            std::path::PathBuf::from,
-        );
+        let shared = std::env::var_os("UMBRA_SHARED")
+            .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into(), std::path::PathBuf::from);
         let folder = shared.join("conformance/hpack");
         if !folder.is_dir() {
             println!("skipped: {} is absent", folder.display());

@@ -161,8 +161,7 @@ impl Table {
             // The encoder keeps it, we do not: it takes an index, and so does all that we no longer hold.
             self.clear_entries();
             self.older_unknown = true;
-            let entry =
-                Entry { name_len: 0, value_len: 0, name: Name::Unknown, odd: Oddities::UNKNOWN_VALUE, ..entry };
+            let entry = Entry { name_len: 0, value_len: 0, name: Name::Unknown, odd: Oddities::UNKNOWN_VALUE, ..entry };
             self.size = entry.size();
             self.entries.push_back(entry);
         } else {
