@@ -21,12 +21,14 @@
 
 mod conversation;
 mod frame;
+mod http2;
 mod pcap;
 mod random;
 mod trace;
 
 pub use conversation::Conversation;
 pub use frame::{PacketBuilder, internet_checksum};
+pub use http2::Http2Writer;
 pub use pcap::pcap_file;
 pub use random::Random;
 pub use trace::Trace;

@@ -6,6 +6,7 @@ mod corpus_check;
 mod deny;
 mod fuzz;
 mod step;
+mod testdata;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ Usage: cargo xtask COMMAND
   bench [ARG…]                         whole sensor against a libpcap loop and tshark; `bench --help` lists the ARGs
   bench --stages [FILTER]              criterion benches of each stage
   bench --smoke                        (ci) each bench once, results asserted, nothing timed
+  testdata [--check]                   write the captures of testdata/ anew
   corpus [-s SCALE] [-o DIR] [NAME…]   build captures of real servers and clients with known truth (root)
   corpus-check [--umbra PROGRAM] [--workers N] [DIR] [NAME…]
                                        compare the events of corpus captures with the servers' access logs
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["testdata", rest @ ..] => testdata::run(rest),
         ["corpus", rest @ ..] => bench::corpus(rest),
         ["corpus-check", rest @ ..] => corpus_check::run(rest),
         _ => {
