@@ -242,7 +242,12 @@ impl BodyReader {
 
 impl Inner {
     fn wants_bytes(&self) -> bool {
-        !matches!(self.source, Source::Over) && self.content.wants_bytes()
+        match self.source {
+            Source::Plain => self.content.wants_bytes(),
+            // The decoder ends by itself where nobody wants more.
+            Source::Coded(_) => true,
+            Source::Over => false,
+        }
     }
 
     #[inline(never)]
@@ -340,6 +345,8 @@ const SPARES: usize = 64;
 #[derive(Default)]
 pub(crate) struct Bodies {
     decoders: Decoders,
+    // The boxes are what is used again.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Inner>>,
 }
 
@@ -391,3 +398,6 @@ impl FlowBodies {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

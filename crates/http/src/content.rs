@@ -28,8 +28,8 @@ const WORK_FACTOR: u64 = 4;
 const LIVE_DECODERS: usize = 64;
 /// Unused inflaters kept.
 const SPARE_INFLATERS: usize = 4;
-/// Output below which the ratio says nothing: a page of blanks is no bomb.
-const RATIO_FROM_BYTES: u64 = 32 * 1024;
+/// Output below which the ratio says nothing: a page of blanks, or a list of zeros, is no bomb.
+const RATIO_FROM_BYTES: u64 = 256 * 1024;
 
 /// A coding that can be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +221,8 @@ pub(crate) struct Decoder {
     output: Box<[u8; OUTPUT_BYTES]>,
     outcome: Outcome,
     is_corrupt: bool,
+    /// The sink wants no more.
+    is_enough: bool,
     limit_bytes: u64,
     limit_ratio: u64,
     input_bytes: u64,
@@ -321,14 +323,14 @@ impl Decoder {
         if is_last {
             self.output_bytes = self.output_bytes.saturating_add(step.produced as u64);
             let within = made.get(..made.len().min(left as usize)).unwrap_or_default();
-            if !within.is_empty() && !sink(within) {
-                self.outcome = Outcome::Stopped;
+            if !within.is_empty() && !self.is_enough {
+                self.is_enough = !sink(within);
             }
         } else if let Some(next) = self.layers.get_mut(index + 1) {
             next.fill(made);
         }
 
-        let ratio_limit = self.limit_ratio.saturating_mul(self.input_bytes.saturating_add(16));
+        let is_blown_up = self.output_bytes > self.limit_ratio.saturating_mul(self.input_bytes.saturating_add(16));
         // No progress with input at hand would be a loop; without input it is only a flush that had nothing left.
         let is_stuck = step.consumed == 0
             && step.produced == 0
@@ -341,10 +343,13 @@ impl Decoder {
             }
         } else if step.state == StepState::Limit
             || self.output_bytes > self.limit_bytes
-            || (self.output_bytes > RATIO_FROM_BYTES && self.output_bytes > ratio_limit)
+            || (self.output_bytes > RATIO_FROM_BYTES && is_blown_up)
             || self.work > self.limit_bytes.saturating_mul(WORK_FACTOR)
         {
             self.outcome = Outcome::Limit;
+        } else if self.is_enough && !is_blown_up {
+            // What looks like a bomb is followed until it is one.
+            self.outcome = Outcome::Stopped;
         }
         if self.outcome == Outcome::Running && self.layers.iter().all(|layer| layer.ended) {
             self.outcome = self.ending();
@@ -381,6 +386,7 @@ impl Decoders {
             output: Box::new([0; OUTPUT_BYTES]),
             outcome: Outcome::Running,
             is_corrupt: false,
+            is_enough: false,
             limit_bytes: config.decoded_bytes as u64,
             limit_ratio: u64::from(config.decoded_ratio),
             input_bytes: 0,

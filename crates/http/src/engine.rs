@@ -33,8 +33,8 @@ pub struct Config {
     pub sample_bytes: usize,
     /// Decoded bytes produced for one body before decoding stops (F064).
     pub decoded_bytes: usize,
-    /// Decoded bytes for each coded byte before decoding stops (F064). Looked at from 32 KiB on: deflate can do 1,029, real
-    /// text stays below 100.
+    /// Decoded bytes for each coded byte before decoding stops (F064). Looked at from 256 KiB on: deflate can do 1,029,
+    /// real text stays below 100.
     pub decoded_ratio: u32,
     /// Content codings undone at most (F065).
     pub codings: usize,

@@ -276,3 +276,6 @@ impl Base64 {
         Some(len)
     }
 }
+
+#[cfg(test)]
+mod tests;

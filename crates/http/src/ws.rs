@@ -104,11 +104,7 @@ impl WebSocketReader {
                 }
             }
             if side.left == 0 && side.header_len > 0 && side.is_header_complete() {
-                let code = side.end();
-                if code.is_some_and(|code| !is_close_code(code)) {
-                    anomalies.insert(Anomaly::BadWebSocketFrame);
-                }
-                *close_code = close_code.or(code);
+                note_code(side.end(), close_code, anomalies);
             }
         }
     }
@@ -127,12 +123,12 @@ impl WebSocketReader {
             side.lost = true;
             return;
         }
-        if side.opcode == CLOSE {
-            side.close_len = u8::MAX; // not the first two bytes any more
+        if side.opcode == CLOSE && side.close_len < 2 {
+            side.close_len = u8::MAX; // what follows are not the first two bytes any more
         }
         side.payload(&[], len);
         if side.left == 0 {
-            side.end();
+            note_code(side.end(), &mut self.close_code, &mut self.anomalies);
         }
     }
 
@@ -269,7 +265,18 @@ impl Side {
     }
 }
 
+/// A frame ended, with this status code: the first counts.
+fn note_code(code: Option<u16>, close_code: &mut Option<u16>, anomalies: &mut Anomalies) {
+    if code.is_some_and(|code| !is_close_code(code)) {
+        anomalies.insert(Anomaly::BadWebSocketFrame);
+    }
+    *close_code = close_code.or(code);
+}
+
 /// May this code stand in a Close frame (RFC 6455 §7.4)? 1005, 1006 and 1015 are for local use only.
 fn is_close_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
+
+#[cfg(test)]
+mod tests;

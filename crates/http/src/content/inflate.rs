@@ -263,7 +263,7 @@ impl Deflate {
             skipped += 1;
             if self.read == self.prefix.len() {
                 // RFC 1950 §2.2: method 8, and the check bits make a multiple of 31.
-                let is_zlib = self.prefix[0] & 0x0f == 8 && u16::from_be_bytes(self.prefix) % 31 == 0;
+                let is_zlib = self.prefix[0] & 0x0f == 8 && u16::from_be_bytes(self.prefix).is_multiple_of(31);
                 self.inflater.reset(is_zlib);
             }
         }
