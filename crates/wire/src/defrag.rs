@@ -174,7 +174,7 @@ impl Defrag {
         counters: &mut Counters,
     ) -> Verdict {
         self.expire(now, counters);
-        if fragment.more && fragment.data.len() % 8 != 0 {
+        if fragment.more && !fragment.data.len().is_multiple_of(8) {
             if key.src.is_ipv6() {
                 return Verdict::Not(FragmentKind::Misaligned);
             }
@@ -454,3 +454,6 @@ impl Datagram {
         DATAGRAM_BYTES + self.bytes.capacity() + self.pieces.capacity() * size_of::<Piece>()
     }
 }
+
+#[cfg(test)]
+mod tests;

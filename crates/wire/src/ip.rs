@@ -182,7 +182,7 @@ pub(crate) fn not_followed(protocol: u8) -> Reason {
 pub(crate) fn worth_reassembling(protocol: u8, v6: bool) -> bool {
     match protocol {
         TCP | AUTHENTICATION => true,
-        HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 => v6,
+        HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION | MOBILITY | HIP | SHIM6 => v6,
         _ => false,
     }
 }

@@ -121,15 +121,26 @@ pub(crate) fn mpls(cursor: &mut Cursor<'_>) -> Step {
     match first >> 4 {
         4 => Ok(Layer::Ipv4),
         6 => Ok(Layer::Ipv6),
-        // RFC 4385 §3: a control word starts with 0000, and an Ethernet pseudowire follows it.
         0 => {
-            cursor.take::<4>(LayerKind::Mpls)?;
+            if control_word(cursor)? {
+                cursor.take::<4>(LayerKind::Mpls)?;
+            }
             Ok(Layer::Ethernet)
         }
         // RFC 4385 §5: 0001 is an associated channel: operation and maintenance.
         1 => Err(Reason::Ether(EtherKind::Mpls)),
         _ => Ok(Layer::Ethernet),
     }
+}
+
+/// Whether a pseudowire starts with a control word (RFC 4385 §3) or, its first bits being 0 too, with the MAC address of a
+/// frame: then an ethertype that is followed stands where a frame has it.
+fn control_word(cursor: &Cursor<'_>) -> Result<bool, Reason> {
+    let start = cursor.peek::<14>(LayerKind::Mpls)?;
+    if start.starts_with(&[0; 4]) {
+        return Ok(true);
+    }
+    Ok(of_ethertype(u16::from_be_bytes([start[12], start[13]])).is_err())
 }
 
 /// `version and type(1) code(1) session(2) length(2)` (RFC 2516 §4); code 0 is data.
@@ -144,8 +155,9 @@ pub(crate) fn pppoe(cursor: &mut Cursor<'_>) -> Step {
 
 /// `[address(ff) control(03)] protocol(1 or 2)` (RFC 1661 §2, §6.5).
 pub(crate) fn ppp(cursor: &mut Cursor<'_>) -> Step {
-    if cursor.data.starts_with(&[0xff, 0x03]) {
-        cursor.skip(2, LayerKind::Ppp)?;
+    // ff is no protocol number (RFC 1661 §2), not even a compressed one.
+    if cursor.data.first() == Some(&0xff) {
+        cursor.take::<2>(LayerKind::Ppp)?;
     }
     let [high] = *cursor.take::<1>(LayerKind::Ppp)?;
     // An odd first byte is a protocol number compressed to one byte.
