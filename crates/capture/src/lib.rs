@@ -25,5 +25,9 @@
 mod error;
 pub mod file;
 pub mod filter;
+#[cfg(feature = "live")]
+pub mod live;
+pub mod privileges;
+mod sys;
 
 pub use error::{Corruption, Error};

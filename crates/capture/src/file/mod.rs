@@ -49,7 +49,6 @@ const MAX_OPEN_FILES: usize = 128;
 
 /// How to read.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Options {
     /// BPF filter in the syntax of `pcap-filter(7)`; needs the feature `live`.
     pub filter: Option<String>,
