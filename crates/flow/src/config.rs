@@ -14,6 +14,18 @@ pub enum ChecksumPolicy {
     Strict,
 }
 
+/// What to do with the urgent byte (F028): the one before the urgent pointer, when the URG flag is set and the pointer
+/// lies inside the segment (RFC 6093 §3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UrgentPolicy {
+    /// It takes its place in the stream but is not handed over: what a server reads that does not ask for urgent data
+    /// (Linux, the BSDs and Windows without `SO_OOBINLINE`; no HTTP server in wide use sets it).
+    #[default]
+    OutOfBand,
+    /// It is handed over like any other byte.
+    InBand,
+}
+
 /// Bounds, timeouts and policies of a [`FlowTable`](crate::FlowTable). Every bound has a counter in
 /// [`Counters`](crate::Counters) for reaching it.
 #[derive(Clone, Debug)]
@@ -25,6 +37,8 @@ pub struct Config {
     pub vlan_in_key: bool,
     /// What to do with wrong checksums.
     pub checksum: ChecksumPolicy,
+    /// What to do with urgent data.
+    pub urgent: UrgentPolicy,
 
     /// Flows at once; the least recently active one is evicted (`flows_evicted`).
     pub max_flows: usize,
@@ -34,6 +48,9 @@ pub struct Config {
     /// Recently closed connections remembered, so that their late segments do not start flows; the oldest is
     /// forgotten (`closed_forgotten`).
     pub max_closed: usize,
+    /// Flows at once that consist of a SYN with data (RFC 7413) and nothing else; past it the data of such a SYN is not
+    /// kept (`syn_data_dropped`).
+    pub max_opening: usize,
 
     /// Bytes that wait for a hole to fill, per direction (F019). At the bound the hole is given up
     /// (`limit_direction`).
@@ -59,7 +76,9 @@ pub struct Config {
     pub half_open_emergency_timeout: Duration,
     /// An established flow ends (`EndReason::Idle`) after this much silence.
     pub established_timeout: Duration,
-    /// A flow one side of which has ended, or with both sides ended and data not yet acknowledged.
+    /// The same once one side has sent its FIN.
+    pub half_closed_timeout: Duration,
+    /// The same once both sides have sent their FIN (and data is not acknowledged yet), or after a doubtful RST.
     pub closing_timeout: Duration,
     /// How long a closed connection is remembered.
     pub closed_timeout: Duration,
@@ -80,9 +99,11 @@ impl Default for Config {
             hash_seed: [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89],
             vlan_in_key: false,
             checksum: ChecksumPolicy::Off,
+            urgent: UrgentPolicy::OutOfBand,
             max_flows: 1 << 20,
             max_half_open: 1 << 19,
             max_closed: 1 << 16,
+            max_opening: 1 << 14,
             max_direction_bytes: 1 << 20,
             max_direction_segments: 4096,
             max_flow_bytes: 3 << 19,
@@ -93,9 +114,10 @@ impl Default for Config {
             half_open_timeout: Duration::from_secs(10),
             half_open_emergency_timeout: Duration::from_secs(2),
             established_timeout: Duration::from_secs(300),
+            half_closed_timeout: Duration::from_secs(60),
             closing_timeout: Duration::from_secs(10),
             closed_timeout: Duration::from_secs(10),
-            hole_timeout: Duration::from_secs(10),
+            hole_timeout: Duration::from_secs(5),
             reorder_grace: Duration::from_millis(50),
             sweep_slack: Duration::from_secs(2),
         }

@@ -45,8 +45,10 @@ pub struct Counters {
     pub bad_fin: u64,
     /// SYN segments ignored inside a live flow (RFC 5961 §4).
     pub stray_syn: u64,
-    /// Segments with the URG flag; the urgent byte is treated as in-band data (F028).
+    /// Segments with the URG flag.
     pub urgent: u64,
+    /// Urgent bytes kept out of the stream (F028).
+    pub urgent_bytes: u64,
     /// SYN segments that carried data (RFC 7413).
     pub syn_data: u64,
     /// SYN segments whose data was not kept because too many such flows were open.
