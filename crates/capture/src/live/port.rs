@@ -64,6 +64,18 @@ struct Gap {
     next: Instant,
 }
 
+/// What became of going on without rights.
+enum Rebound {
+    /// Captures all packets of this worker.
+    Whole,
+    /// Captures all packets of all workers.
+    Alone,
+    /// Did not work this time.
+    Later,
+    /// Never will.
+    Retired,
+}
+
 impl Port {
     pub(super) fn open(
         config: &Arc<LiveConfig>,
@@ -214,7 +226,12 @@ impl Port {
         }
         let alone = match self.reopen() {
             Ok(()) => false,
-            Err(Error::Live { permission: true, .. }) => self.rebind()?,
+            Err(Error::Live { permission: true, .. }) => match self.rebind()? {
+                Rebound::Later => return Ok(false),
+                Rebound::Retired => return Ok(true),
+                Rebound::Whole => false,
+                Rebound::Alone => true,
+            },
             // Gone again, or half made: look later.
             Err(_) => return Ok(false),
         };
@@ -292,37 +309,44 @@ impl Port {
         Ok(())
     }
 
-    /// Goes on without the right to open: see the module. True when other workers cannot take part.
-    fn rebind(&mut self) -> Result<bool, Error> {
+    /// Goes on without the right to open: see the module.
+    fn rebind(&mut self) -> Result<Rebound, Error> {
         let index = sys::interface_index(&self.name).unwrap_or(0);
-        let denied = std::io::Error::from_raw_os_error(libc::EPERM);
+        let hardware = sys::interface_state(&self.name).map_or(0, |(_, hardware)| hardware);
         if self.group.is_some() {
-            let Some(mut spare) = self.spare.take() else {
-                // Nothing to wait for: no packet will come here again.
-                self.fold();
-                (self.handle, self.gap) = (None, None);
-                let only = self.worker == 0;
-                return if only { Err(self.failed("open again", &denied)) } else { Ok(true) };
-            };
-            let filter = self.config.filter.as_deref().unwrap_or("");
-            spare
-                .filter(filter, true)
-                .map_err(|error| Error::Filter { filter: filter.to_owned(), message: text(error) })?;
+            let Some(mut spare) = self.spare.take() else { return self.retire("open again") };
             self.fold();
             self.read = base(&mut spare);
             (self.handle, self.group) = (Some(spare), None);
         }
-        let Some(handle) = &self.handle else { return Ok(false) };
-        let hardware = sys::interface_state(&self.name).map_or(0, |(_, hardware)| hardware);
         if hardware != self.hardware {
-            return Err(self.failed("bind to an interface of another kind", &denied));
+            // Its packets start with other headers than those the handle was opened for.
+            return self.retire("bind to an interface of another kind");
         }
-        sys::bind_packet(handle.as_fd(), index).map_err(|error| self.failed("bind again", &error))?;
-        if self.config.promiscuous {
-            sys::make_promiscuous(handle.as_fd(), index).map_err(|error| self.failed("make promiscuous", &error))?;
+        let filter = self.config.filter.as_deref().unwrap_or("");
+        let Some(handle) = &mut self.handle else { return Ok(Rebound::Later) };
+        // "Network is down" may wait at the socket, and libpcap would stumble over it.
+        sys::take_socket_error(handle.as_fd());
+        let promiscuous = self.config.promiscuous;
+        let bound = handle.filter(filter, true).is_ok()
+            && sys::bind_packet(handle.as_fd(), index).is_ok()
+            && (!promiscuous || sys::make_promiscuous(handle.as_fd(), index).is_ok());
+        if !bound {
+            // Gone again meanwhile.
+            return Ok(Rebound::Later);
         }
-        (self.index, self.not_before, self.strikes) = (index, clock(), 0);
-        Ok(self.worker == 0 && self.config.workers > 1)
+        (self.index, self.strikes) = (index, 0);
+        Ok(if self.config.workers > 1 { Rebound::Alone } else { Rebound::Whole })
+    }
+
+    /// Gives the interface up: no packet will come here again. The first worker reports it.
+    fn retire(&mut self, action: &'static str) -> Result<Rebound, Error> {
+        self.fold();
+        (self.handle, self.gap) = (None, None);
+        if self.worker != 0 {
+            return Ok(Rebound::Retired);
+        }
+        Err(self.failed(action, &std::io::Error::from_raw_os_error(libc::EPERM)))
     }
 
     fn failed(&self, action: &'static str, error: &std::io::Error) -> Error {
