@@ -6,7 +6,7 @@
 
 use crate::address::{hex128, write_ip};
 use crate::event::{Api, Auth, Body, Capture, Event, Grpc, Peer, PeerMessages, Request, Response, Url, WebSocket};
-use crate::headers::HeaderJson;
+use crate::redact::HeaderJson;
 use crate::text::{write_escaped, write_string};
 use crate::time::write_rfc3339;
 
@@ -251,6 +251,10 @@ fn write_message(header_bytes: Option<u64>, headers: Option<&HeaderJson>, body: 
         out.extend_from_slice(b"\"headers\":[");
         out.extend_from_slice(&headers.bytes);
         out.extend_from_slice(b"],");
+        if headers.omitted != 0 {
+            member(b"\"headers_omitted\":", u64::from(headers.omitted), out);
+            out.push(b',');
+        }
     }
     member(b"\"body\":{\"size\":", body.size_bytes, out);
     if body.missing_bytes != 0 {

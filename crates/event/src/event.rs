@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::headers::HeaderJson;
+use crate::redact::HeaderJson;
 
 /// Defines a closed set of names that appear in records.
 macro_rules! names {

@@ -19,10 +19,12 @@
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod auth;
 mod encode;
 mod event;
-mod headers;
+mod hash;
 pub mod record;
+pub mod redact;
 pub mod text;
 mod time;
 
@@ -31,8 +33,9 @@ pub use event::{
     Api, ApiStyle, Auth, AuthKind, AuthLocation, Body, Capture, Event, Grpc, Peer, PeerMessages, ProtocolVersion,
     Request, Response, Sensor, Source, Upgrade, Url, UrlScheme, WebSocket,
 };
-pub use headers::HeaderJson;
+pub use hash::FleetKey;
 pub use record::EventRecord;
+pub use redact::{FieldFacts, HeaderJson, Redaction, Reveal};
 pub use time::write_rfc3339;
 
 /// Version of the event record. Grows when a member is removed or changes its meaning; new optional members come

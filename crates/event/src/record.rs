@@ -138,6 +138,8 @@ pub struct RequestRecord {
     pub header_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Vec<HeaderRecord>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub headers_omitted: u32,
     pub body: BodyRecord,
 }
 
@@ -152,6 +154,8 @@ pub struct ResponseRecord {
     pub header_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub headers: Option<Vec<HeaderRecord>>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub headers_omitted: u32,
     pub body: BodyRecord,
 }
 
@@ -161,6 +165,8 @@ pub struct HeaderRecord {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trailer: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

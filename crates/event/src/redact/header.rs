@@ -1,0 +1,226 @@
+//! Header fields: whose values are shown, and how a field becomes JSON.
+
+use super::Redaction;
+use super::class::classes;
+use super::secret::may_be_secret;
+use crate::text::{write_escaped, write_string};
+
+/// Fields whose values are shown by default: what kind of API it is, how it is coded, cached and protected, which software
+/// speaks. None of them carries a credential by its definition; their values pass the secret scan all the same. Of
+/// `content-type` only the media type and `charset`, `version` and `v` are shown. `traceparent` is shown if it has exactly the form of
+/// W3C Trace Context.
+pub const SHOWN_HEADERS: &[&str] = &[
+    "accept",
+    "access-control-allow-credentials",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "allow",
+    "api-version",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "deprecation",
+    "expect",
+    "grpc-encoding",
+    "grpc-status",
+    "retry-after",
+    "server",
+    "strict-transport-security",
+    "sunset",
+    "te",
+    "traceparent",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "vary",
+    "x-api-version",
+    "x-content-type-options",
+    "x-frame-options",
+    "x-powered-by",
+    "x-requested-with",
+];
+
+/// A longer name is cut: no real field comes near.
+const MAX_NAME_BYTES: usize = 128;
+/// A longer shown value is cut, and marked so.
+const MAX_VALUE_BYTES: usize = 512;
+/// The same under `--reveal headers`.
+const MAX_REVEALED_BYTES: usize = 8192;
+/// Rendered bytes of one message's fields; what does not fit is counted in `headers_omitted` (F079: two messages and a URL
+/// stay under 256 KiB whatever their bytes expand to).
+const MAX_RENDERED_BYTES: usize = 64 << 10;
+/// Values that repeat from message to message are redacted once.
+const MEMO_SLOTS: usize = 32;
+
+/// Redacted header fields of one message as the inside of a JSON array, in a buffer that is used again:
+/// `{"name":"content-type","value":"application/json"},{"name":"x-foo"}`.
+///
+/// An array of objects in wire order, because repeated fields must not merge, order is a fact, and an object keyed by field
+/// name could not have a closed schema. A field without `value` had one that is not shown.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderJson {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) omitted: u32,
+    memo: Vec<Memo>,
+    scratch: Vec<u8>,
+}
+
+/// A field and what was made of it.
+#[derive(Clone, Debug, Default)]
+struct Memo {
+    name: Vec<u8>,
+    value: Vec<u8>,
+    json: Vec<u8>,
+}
+
+/// What else is known of a field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldFacts {
+    /// Came in the trailer section.
+    pub trailer: bool,
+    /// The value is not known: HPACK state from before we joined.
+    pub unknown: bool,
+}
+
+impl HeaderJson {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.omitted = 0;
+    }
+
+    /// Nothing in it?
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.omitted == 0
+    }
+
+    /// Appends a field.
+    ///
+    /// One buffer must always be used with the same redaction: it remembers what it made of recent fields.
+    pub fn push(&mut self, redaction: &Redaction, name: &[u8], value: &[u8], facts: FieldFacts) {
+        if self.bytes.len() >= MAX_RENDERED_BYTES {
+            self.omitted = self.omitted.saturating_add(1);
+            return;
+        }
+        let name = name.get(..MAX_NAME_BYTES).unwrap_or(name);
+        let shown = !facts.unknown && (redaction.reveal.headers || is_shown(name));
+        if !self.bytes.is_empty() {
+            self.bytes.push(b',');
+        }
+        if facts != FieldFacts::default() || value.len() > MAX_VALUE_BYTES {
+            let value = shown.then_some(value);
+            return render(redaction, name, value, facts, &mut self.scratch, &mut self.bytes);
+        }
+        // A hidden value must not be remembered, nor make a difference.
+        let value = if shown { value } else { &[] };
+        if self.memo.is_empty() {
+            self.memo.resize_with(MEMO_SLOTS, Memo::default);
+        }
+        let slot = slot_of(name, value);
+        let Some(memo) = self.memo.get_mut(slot) else { return };
+        if memo.name != name || memo.value != value || memo.json.is_empty() {
+            memo.name.clear();
+            memo.name.extend_from_slice(name);
+            memo.value.clear();
+            memo.value.extend_from_slice(value);
+            memo.json.clear();
+            render(redaction, name, shown.then_some(value), facts, &mut self.scratch, &mut memo.json);
+        }
+        self.bytes.extend_from_slice(&memo.json);
+    }
+}
+
+fn slot_of(name: &[u8], value: &[u8]) -> usize {
+    let byte = |bytes: &[u8], at: usize| usize::from(bytes.get(at).copied().unwrap_or(0));
+    let last = |bytes: &[u8]| usize::from(bytes.last().copied().unwrap_or(0));
+    let mixed =
+        name.len() * 7 + byte(name, 0) + byte(name, 2) * 3 + last(name) * 5 + value.len() * 11 + last(value) * 3;
+    mixed % MEMO_SLOTS
+}
+
+fn render(
+    redaction: &Redaction,
+    name: &[u8],
+    value: Option<&[u8]>,
+    facts: FieldFacts,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
+    scratch.clear();
+    if may_be_secret(name.len(), classes(name)) {
+        redaction.text(name, scratch);
+    } else {
+        scratch.extend_from_slice(name);
+    }
+    scratch.make_ascii_lowercase();
+    out.extend_from_slice(b"{\"name\":\"");
+    write_escaped(scratch, out);
+    out.push(b'"');
+    if let Some(value) = value {
+        scratch.clear();
+        let limit = if redaction.reveal.headers { MAX_REVEALED_BYTES } else { MAX_VALUE_BYTES };
+        if redaction.reveal.headers {
+            scratch.extend_from_slice(value);
+        } else if name.eq_ignore_ascii_case(b"content-type") {
+            content_type(redaction, value, scratch);
+        } else if name.eq_ignore_ascii_case(b"traceparent") {
+            if !is_traceparent(value) {
+                redaction.text(value, scratch);
+            } else {
+                scratch.extend_from_slice(value);
+            }
+        } else {
+            redaction.text(value, scratch);
+        }
+        out.extend_from_slice(b",\"value\":");
+        write_string(scratch.get(..limit).unwrap_or(scratch), out);
+        if scratch.len() > limit {
+            out.extend_from_slice(b",\"truncated\":true");
+        }
+    }
+    if facts.trailer {
+        out.extend_from_slice(b",\"trailer\":true");
+    }
+    if facts.unknown {
+        out.extend_from_slice(b",\"unknown\":true");
+    }
+    out.push(b'}');
+}
+
+fn is_shown(name: &[u8]) -> bool {
+    // By length first: most names differ there, and the compiler makes a jump table of it.
+    match name.len() {
+        2..=32 => {
+            SHOWN_HEADERS.iter().any(|shown| shown.len() == name.len() && name.eq_ignore_ascii_case(shown.as_bytes()))
+        }
+        _ => false,
+    }
+}
+
+/// Media type with `charset`, `version` and `v`; a boundary says nothing and may say too much.
+fn content_type(redaction: &Redaction, value: &[u8], out: &mut Vec<u8>) {
+    for (index, part) in value.split(|byte| *byte == b';').enumerate() {
+        let part = part.trim_ascii();
+        if index == 0 {
+            redaction.text(part, out);
+            continue;
+        }
+        let name = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+        if [&b"charset"[..], b"version", b"v"].iter().any(|kept| name.eq_ignore_ascii_case(kept)) {
+            out.push(b';');
+            redaction.text(part, out);
+        }
+    }
+}
+
+/// `00-<32 hex>-<16 hex>-<2 hex>` in lower case.
+fn is_traceparent(value: &[u8]) -> bool {
+    value.len() == 55
+        && value.iter().enumerate().all(|(at, byte)| match at {
+            0 | 1 => *byte == b'0',
+            2 | 35 | 52 => *byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
