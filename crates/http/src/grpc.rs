@@ -97,11 +97,12 @@ impl GrpcReader {
                 return;
             }
             let mut base64 = self.base64;
-            match base64.decode(part, &mut out) {
-                Some(len) => self.frames(out.get(..len).unwrap_or_default()),
-                None => self.fail(),
-            }
+            let (len, is_fine) = base64.decode(part, &mut out);
             self.base64 = base64;
+            self.frames(out.get(..len).unwrap_or_default());
+            if !is_fine {
+                self.fail();
+            }
         }
     }
 
@@ -232,9 +233,9 @@ struct Base64 {
 }
 
 impl Base64 {
-    /// Decodes into `out`, which must have room for three quarters of `input` (and what a pending group holds, which is less
-    /// than its digits); `None` on a byte that does not belong there.
-    fn decode(&mut self, input: &[u8], out: &mut [u8]) -> Option<usize> {
+    /// Decodes into `out`, which must have room for three quarters of the digits of `input` and of the group that is pending.
+    /// Says how many bytes came out, and false if it stopped at a byte that does not belong there.
+    fn decode(&mut self, input: &[u8], out: &mut [u8]) -> (usize, bool) {
         let mut len = 0;
         let mut put = |bytes: &[u8]| {
             for &byte in bytes {
@@ -253,17 +254,17 @@ impl Base64 {
                 b'/' | b'_' => 63,
                 b'\r' | b'\n' => continue,
                 b'=' => {
-                    let [_, high, middle, _] = (self.bits << (6 * (4 - u32::from(self.digits & 3)) % 24)).to_be_bytes();
-                    match self.digits {
-                        2 => put(&[high]),
-                        3 => put(&[high, middle]),
-                        1 => return None,
-                        _ => {}
+                    // Two digits make one byte, three make two.
+                    match (self.digits, (self.bits << (6 * (4 - self.digits.min(4)) % 24)).to_be_bytes()) {
+                        (0, _) => {}
+                        (2, [_, first, ..]) => put(&[first]),
+                        (3, [_, first, second, _]) => put(&[first, second]),
+                        _ => return (len, false),
                     }
                     *self = Base64::default();
                     continue;
                 }
-                _ => return None,
+                _ => return (len, false),
             };
             self.bits = self.bits << 6 | u32::from(digit);
             self.digits += 1;
@@ -273,7 +274,7 @@ impl Base64 {
                 *self = Base64::default();
             }
         }
-        Some(len)
+        (len, true)
     }
 }
 

@@ -9,6 +9,9 @@ mod body;
 mod connection;
 mod content;
 mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 #[allow(dead_code, unused_imports)] // until connection.rs calls it
 mod h2;

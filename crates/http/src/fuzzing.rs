@@ -1,0 +1,6 @@
+//! Bodies of the fuzz targets that reach inside the crate. Each takes any bytes and asserts what must hold for all of them:
+//! the result depends on the stream, not on how it was cut (G7), and bounds are kept.
+
+mod bodies;
+
+pub use bodies::{content, grpc_sse, websocket};
