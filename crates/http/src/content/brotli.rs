@@ -7,7 +7,8 @@ use super::{Step, StepState};
 /// What the decoder holds besides its window (Huffman tables, context maps), roughly.
 const STATE_BYTES: usize = 64 * 1024;
 
-/// A br stream being decoded. Windows above 8 MiB, and the large windows outside RFC 7932, are refused.
+/// A br stream being decoded. What a block had made before an error in it is lost with it: the decoder gives out nothing more
+/// once it failed. Windows above 8 MiB, and the large windows outside RFC 7932, are refused.
 pub(super) struct Brotli {
     state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
     window_bytes: Option<usize>,

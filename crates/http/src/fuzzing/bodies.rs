@@ -75,8 +75,10 @@ pub fn content(data: &[u8]) {
 
     let (from, len) = hole(bytes.len(), *from, *len);
     let gapped = read(&mut engine, &headers, bytes, usize::MAX, Some((from, len)));
-    let sample = |transaction: &Transaction| transaction.response_body.sample.clone().unwrap_or_default();
-    assert!(sample(&whole).starts_with(&sample(&gapped)), "what came before the gap is a prefix");
+    // What came before the gap is a prefix. A br decoder that meets an error forgets what its last block had made, so there a
+    // stream that stopped before the error may give more.
+    let [whole, gapped] = [whole, gapped].map(|transaction| transaction.response_body.sample.unwrap_or_default());
+    assert!(whole.starts_with(&gapped) || gapped.starts_with(&whole));
 }
 
 /// `kind (1) | split (1) | gap from (1) | gap length (1) | body`.
