@@ -112,6 +112,11 @@ impl Anomalies {
         self.0 |= 1 << (anomaly as u8);
     }
 
+    /// Takes one out.
+    pub fn remove(&mut self, anomaly: Anomaly) {
+        self.0 &= !(1 << (anomaly as u8));
+    }
+
     /// Adds all of another set.
     pub fn extend(&mut self, other: Anomalies) {
         self.0 |= other.0;

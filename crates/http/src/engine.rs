@@ -196,6 +196,22 @@ impl Engine {
         self.spare_responses.pop().unwrap_or_default()
     }
 
+    /// Takes back a request head that was not used.
+    pub(crate) fn put_request_back(&mut self, mut request: Request) {
+        if self.spare_requests.len() < SPARES && request.headers.capacity_bytes() <= SPARE_BUFFER_BYTES {
+            request.clear();
+            self.spare_requests.push(request);
+        }
+    }
+
+    /// Takes back a response head that was not used.
+    pub(crate) fn put_response_back(&mut self, mut response: Response) {
+        if self.spare_responses.len() < SPARES && response.headers.capacity_bytes() <= SPARE_BUFFER_BYTES {
+            response.clear();
+            self.spare_responses.push(response);
+        }
+    }
+
     /// Gives a finished transaction out.
     pub(crate) fn finish(&mut self, transaction: Box<Transaction>) {
         self.counters.transactions += 1;

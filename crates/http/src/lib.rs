@@ -4,21 +4,21 @@
 #![forbid(unsafe_code)]
 
 mod anomaly;
-#[allow(dead_code)] // until both protocols call it
 mod body;
 mod connection;
 mod content;
+mod detect;
 mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod grpc;
-#[allow(dead_code, unused_imports)] // until connection.rs calls it
+mod h1;
 mod h2;
 mod message;
+mod replay;
 mod sse;
 mod transaction;
-#[allow(dead_code)] // until both protocols call it
 mod ws;
 
 pub use anomaly::{Anomalies, Anomaly};
