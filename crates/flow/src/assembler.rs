@@ -125,9 +125,10 @@ impl Assembler {
         let end = start.saturating_add(source.len());
         let mut at = start;
         if let Some((before, chunk)) = self.chunks.range(..start).next_back() {
-            let chunk_end = before.saturating_add(chunk.body.len());
+            let (before, chunk_end) = (*before, before.saturating_add(chunk.body.len()));
             if chunk_end > start {
-                done.compare(*before, &chunk.body, start, source);
+                done.compare(before, &chunk.body, start, source);
+                done.stored_chunks += self.hasten(before, start, end.min(chunk_end), arrival.after_peer, max_chunks);
                 at = chunk_end;
             }
         }
@@ -136,6 +137,9 @@ impl Assembler {
                 done.compare(*next, &chunk.body, start, source);
                 (*next, next.saturating_add(chunk.body.len()))
             });
+            if let Some((next, next_end)) = next {
+                done.stored_chunks += self.hasten(next, next, end.min(next_end), arrival.after_peer, max_chunks);
+            }
             let piece_end = next.map_or(end, |(next, _)| next);
             if piece_end > at {
                 let body = match source {
@@ -159,6 +163,43 @@ impl Assembler {
             }
         }
         done
+    }
+
+    /// A further copy of `[from, to)` of the chunk at `start` waits for less of the other direction than the first one (which
+    /// was a retransmission captured before the original): that part need not wait longer. Gives the number of chunks that
+    /// were split off.
+    fn hasten(&mut self, start: u64, from: u64, to: u64, after_peer: u64, max_chunks: usize) -> usize {
+        let room = self.chunks.len() + 2 <= max_chunks;
+        let Some(chunk) = self.chunks.get_mut(&start) else { return 0 };
+        let end = start.saturating_add(chunk.body.len());
+        let whole = from <= start && to >= end;
+        if chunk.arrival.after_peer <= after_peer {
+            return 0;
+        }
+        if whole {
+            chunk.arrival.after_peer = after_peer;
+            return 0;
+        }
+        let Body::Bytes(bytes) = &mut chunk.body else { return 0 };
+        if !room {
+            return 0;
+        }
+        let mut arrival = chunk.arrival;
+        let right = bytes.split_off(((to - start) as usize).min(bytes.len()));
+        let middle = bytes.split_off((from.saturating_sub(start) as usize).min(bytes.len()));
+        let mut made = 0;
+        if !right.is_empty() {
+            self.chunks.insert(to, Chunk { arrival, body: Body::Bytes(right) });
+            made += 1;
+        }
+        arrival.after_peer = after_peer;
+        if from > start {
+            self.chunks.insert(from, Chunk { arrival, body: Body::Bytes(middle) });
+            made += 1;
+        } else if let Some(chunk) = self.chunks.get_mut(&start) {
+            *chunk = Chunk { arrival, body: Body::Bytes(middle) };
+        }
+        made
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) enum Verdict {
     Stay,
     /// The flow closed: its ends are in the queue.
     Closed,
+    /// The flow had closed before this segment, which was not looked at.
+    ClosedBefore,
     /// The 5-tuple has a new connection: end this flow and look at the segment as if there were none.
     Renewed,
     /// The same, and the new connection's opening was seen already.
@@ -86,6 +88,8 @@ pub(crate) struct FlowState {
     pub(crate) doubtful_reset: bool,
     /// Cost of waiting bytes.
     pub(crate) waiting_bytes: usize,
+    /// When the last end was told.
+    pub(crate) end_time: Timestamp,
 }
 
 /// A direction and its counts, borrowed together.
@@ -145,6 +149,7 @@ impl FlowState {
             paws: false,
             doubtful_reset: false,
             waiting_bytes: 0,
+            end_time: first_time,
         }
     }
 
@@ -193,10 +198,13 @@ impl FlowState {
     ) -> Verdict {
         let direction = self.direction_of(src_is_low);
         let clock = self.facts.last_time.max(h.time);
-        self.facts.last_time = clock;
         if self.unsettled {
             self.expire_holes(clock, index, shared);
+            if self.has_ended() {
+                return Verdict::ClosedBefore;
+            }
         }
+        self.facts.last_time = clock;
         let len = payload.len() as u32;
         let total = len.saturating_add(h.missing);
         {
@@ -292,7 +300,10 @@ impl FlowState {
             self.settle(clock, index, shared);
         }
         if self.lanes[0].fin.is_some() || self.lanes[1].fin.is_some() {
-            return self.close(clock, index, shared);
+            self.close(clock, index, shared);
+            if self.has_ended() {
+                return Verdict::Closed;
+            }
         }
         Verdict::Stay
     }
@@ -371,7 +382,7 @@ impl FlowState {
         if acked <= peer.facts.offset
             || ignored
             || peer.facts.packets == 0
-            || peer.lane.is_unseen_fin(peer.facts.offset, acked)
+            || peer.lane.guessed_fin(peer.facts.offset, acked)
         {
             return 0;
         }
@@ -590,7 +601,7 @@ impl FlowState {
 
     /// Hands over ends that were reached; the last one waits until all data is acknowledged, so that a reader can still
     /// ask `FlowFacts::acked` when it is told.
-    pub(crate) fn close(&mut self, clock: Timestamp, index: u32, shared: &mut Shared) -> Verdict {
+    pub(crate) fn close(&mut self, clock: Timestamp, index: u32, shared: &mut Shared) {
         for direction in BOTH {
             let other_ended = self.lanes[direction.opposite().index()].ended;
             let side = self.side(direction);
@@ -601,15 +612,19 @@ impl FlowState {
         }
         let reached = |i: usize| self.lanes[i].fin == Some(self.facts.directions[i].offset);
         let acked = |i: usize| self.facts.directions[i].acked >= self.facts.directions[i].offset;
-        if !(reached(0) && reached(1) && acked(0) && acked(1)) {
-            return Verdict::Stay;
+        if reached(0) && reached(1) && acked(0) && acked(1) {
+            self.end_all(EndReason::Fin, clock, index, shared);
         }
-        self.end_all(EndReason::Fin, clock, index, shared);
-        Verdict::Closed
+    }
+
+    /// Both ends were told.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.ended)
     }
 
     /// Tells the ends that were not told yet.
     pub(crate) fn end_all(&mut self, reason: EndReason, time: Timestamp, index: u32, shared: &mut Shared) {
+        self.end_time = time;
         for direction in BOTH {
             let side = self.side(direction);
             if !std::mem::replace(&mut side.lane.ended, true) {

@@ -266,7 +266,8 @@ impl FlowState {
             let lane = &self.lanes[direction.index()];
             let facts = &self.facts.directions[direction.index()];
             let mark = lane.mark.map(|mark| {
-                let wait = if lane.sent >= mark.until { config.reorder_grace } else { config.hole_timeout };
+                let shown = lane.sent >= mark.until || lane.is_unseen_fin(facts.offset, mark.until);
+                let wait = if shown { config.reorder_grace } else { config.hole_timeout };
                 (mark.since.after(wait), direction, mark.until, GapCause::Lost)
             });
             let hole = lane.waiting.first().filter(|(start, _)| *start > facts.offset).map(|(start, arrival)| {
@@ -289,13 +290,20 @@ impl FlowState {
             if at > clock {
                 break;
             }
-            self.give_up(direction, until, cause, at, index, shared);
+            let side = self.side(direction);
+            if side.lane.is_unseen_fin(side.facts.offset, until) {
+                side.lane.fin_guess = until;
+                side.lane.mark = None;
+            } else {
+                self.give_up(direction, until, cause, at, index, shared);
+            }
             self.drain(index, shared);
             for direction in BOTH {
                 let side = self.side(direction);
                 side.lane.refresh_mark(side.facts, at);
             }
             self.drain(index, shared);
+            self.close(at, index, shared);
         }
         self.unsettled = self.lanes.iter().any(|lane| lane.mark.is_some() || !lane.waiting.is_empty());
     }
@@ -319,7 +327,7 @@ impl FlowState {
                 let lane = &self.lanes[direction.index()];
                 let facts = &self.facts.directions[direction.index()];
                 let first = lane.waiting.first();
-                let acked = facts.acked > facts.offset && lane.mark.is_some();
+                let acked = lane.mark.is_some() && !lane.is_unseen_fin(facts.offset, facts.acked);
                 match first {
                     Some((start, arrival)) if acked && facts.acked >= start => {
                         Some((0, arrival.clock, direction, start, GapCause::Lost))

@@ -66,6 +66,8 @@ pub(crate) struct Lane {
     pub(crate) recent_timestamp: Option<u32>,
     /// Offset of the FIN.
     pub(crate) fin: Option<u64>,
+    /// Offset past which there is probably nothing but a FIN that was not seen; 0 for none.
+    pub(crate) fin_guess: u64,
     /// The peer acknowledged the FIN.
     pub(crate) fin_acked: bool,
     /// The reader was told the end.
@@ -94,6 +96,7 @@ impl Lane {
             syn_timestamps: false,
             recent_timestamp: None,
             fin: None,
+            fin_guess: 0,
             fin_acked: false,
             ended: false,
             mark: None,
@@ -183,10 +186,17 @@ impl Lane {
         self.good_checksums >= 4 && self.good_checksums / 4 >= self.bad_checksums
     }
 
-    /// The ACK covers exactly one number past everything seen and nothing waits: a FIN the capture missed, not data.
+    /// Exactly one number past the known bytes is acknowledged and nothing is known beyond it: as well as one byte, that can
+    /// be a FIN the capture missed. It is waited for, but no gap is reported unless bytes beyond it show that it was one.
     #[inline]
     pub(crate) fn is_unseen_fin(&self, offset: u64, acked: u64) -> bool {
-        acked == self.sent + 1 && self.sent == offset && self.waiting.is_empty()
+        acked == offset + 1 && self.sent <= acked && self.fin.is_none() && self.waiting.is_empty()
+    }
+
+    /// The same, and it was waited for long enough.
+    #[inline]
+    pub(crate) fn guessed_fin(&self, offset: u64, acked: u64) -> bool {
+        self.fin_guess == acked && self.is_unseen_fin(offset, acked)
     }
 
     /// A FIN tells where the bytes end: what was acknowledged past it was the FIN.
@@ -198,7 +208,7 @@ impl Lane {
 
     /// Keeps the mark in step after `offset` or the acknowledged offset moved.
     pub(crate) fn refresh_mark(&mut self, facts: &DirectionFacts, clock: Timestamp) {
-        if facts.acked <= facts.offset || facts.packets == 0 || self.is_unseen_fin(facts.offset, facts.acked) {
+        if facts.acked <= facts.offset || facts.packets == 0 || self.guessed_fin(facts.offset, facts.acked) {
             self.mark = None;
         } else if self.mark.is_none_or(|mark| mark.until <= facts.offset) {
             self.mark = Some(Mark { until: facts.acked, since: clock });

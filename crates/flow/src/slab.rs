@@ -32,7 +32,7 @@ impl<T> Slab<T> {
             slot.value = Some(value);
             return index;
         }
-        if self.slots as usize % CHUNK == 0 {
+        if (self.slots as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         if let Some(chunk) = self.chunks.last_mut() {

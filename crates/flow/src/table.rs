@@ -303,7 +303,15 @@ impl<A> FlowTable<A> {
         let time = segment.header.time;
         match verdict {
             Verdict::Stay => self.schedule(index),
-            Verdict::Closed => self.leave(index, true, time),
+            Verdict::Closed => self.leave(index, true),
+            Verdict::ClosedBefore => {
+                let hash = self.hash_of(index);
+                self.leave(index, true);
+                match self.find(hash, &key) {
+                    Some(Place::Closed(closed)) => self.closed(closed, key, hash, segment, src_is_low, new_app),
+                    _ => self.unknown(key, hash, segment, src_is_low, new_app),
+                }
+            }
             Verdict::Renewed => {
                 let hash = self.hash_of(index);
                 self.shared.counters.flows_reused += 1;
@@ -516,9 +524,9 @@ impl<A> FlowTable<A> {
         self.opening -= usize::from(opening && !flow.state.opening);
         match verdict {
             Verdict::Stay => self.schedule(index),
-            Verdict::Closed => self.leave(index, true, segment.header.time),
-            // A flow that has just begun has no rival.
-            Verdict::Renewed | Verdict::Reused(_) => debug_assert!(false, "{key:?}"),
+            Verdict::Closed => self.leave(index, true),
+            // A flow that has just begun has no rival and no holes.
+            Verdict::ClosedBefore | Verdict::Renewed | Verdict::Reused(_) => debug_assert!(false, "{key:?}"),
         }
     }
 
@@ -548,9 +556,8 @@ impl<A> FlowTable<A> {
         if flow.state.unsettled {
             let by = Timestamp(now.nanos().saturating_sub(slack.as_nanos() as u64));
             flow.state.expire_holes(by, due.flow, &mut self.shared);
-            let fins = flow.state.lanes.iter().any(|lane| lane.fin.is_some());
-            if fins && matches!(flow.state.close(by, due.flow, &mut self.shared), Verdict::Closed) {
-                return self.leave(due.flow, true, by);
+            if flow.state.has_ended() {
+                return self.leave(due.flow, true);
             }
         }
         let deadline = flow.state.deadline(&self.shared.config).after(slack);
@@ -563,6 +570,9 @@ impl<A> FlowTable<A> {
         let timeout = flow.state.idle_timeout(&self.shared.config);
         let at = flow.state.facts.last_time.after(timeout);
         flow.state.expire_holes(at, index, &mut self.shared);
+        if flow.state.has_ended() {
+            return self.leave(index, true);
+        }
         let reason = if flow.state.doubtful_reset { EndReason::Reset } else { EndReason::Idle };
         self.shared.counters.flows_idle += 1;
         self.terminate(index, reason, at);
@@ -578,17 +588,17 @@ impl<A> FlowTable<A> {
         }
         let fins = flow.state.lanes.iter().all(|lane| lane.fin.is_some());
         let remember = matches!(reason, EndReason::Idle | EndReason::Reset) && fins;
-        self.leave(index, remember, time);
+        self.leave(index, remember);
     }
 
     /// Takes a flow whose ends are told out of the index. Its slot is freed once the reader has polled the last step.
-    fn leave(&mut self, index: u32, remember: bool, time: Timestamp) {
+    fn leave(&mut self, index: u32, remember: bool) {
         let Some(flow) = self.flows.at_mut(index) else { return };
         let state = &mut flow.state;
         state.discard(&mut self.shared);
         self.opening -= usize::from(std::mem::take(&mut state.opening));
         let hash = state.hash;
-        let closed = Closed::of(state, time.max(state.facts.last_time));
+        let closed = Closed::of(state);
         self.remove_place(hash, Place::Flow(index));
         self.shared.queue.push(index, Pending::Release);
         if !remember {
@@ -596,7 +606,7 @@ impl<A> FlowTable<A> {
         }
         if let Some((slot, old)) = self.closed.insert(closed) {
             if let Some(old) = old {
-                let still_fresh = time.since(old.time) <= self.shared.config.closed_timeout;
+                let still_fresh = closed.time.since(old.time) <= self.shared.config.closed_timeout;
                 self.shared.counters.closed_forgotten += u64::from(still_fresh);
                 self.remove_place(old.hash, Place::Closed(slot));
             }
@@ -723,7 +733,7 @@ impl<A> FlowTable<A> {
 }
 
 impl Closed {
-    fn of(state: &FlowState, time: Timestamp) -> Self {
+    fn of(state: &FlowState) -> Self {
         let ends = |number: fn(&crate::lane::Lane, u64) -> u32| {
             let seq = |direction: Direction| {
                 let lane = &state.lanes[direction.index()];
@@ -734,7 +744,7 @@ impl Closed {
         };
         Closed {
             hash: state.hash,
-            time,
+            time: state.end_time.max(state.facts.last_time),
             start_seq: ends(|lane, offset| lane.next_seq.wrapping_sub(offset as u32)),
             end_seq: ends(|lane, offset| lane.next_seq.wrapping_add(lane.sent.saturating_sub(offset) as u32)),
         }

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use umbra_flow::{Config, Direction, EndReason, FlowEvent, FlowFacts, FlowId, FlowTable, GapCause, Step};
 use umbra_wire::{Checksum, Segment, SegmentHeader, TcpFlags, TcpOptions, Timestamp, VlanIds};
 
+pub mod plan;
+
 pub use Direction::{ToClient, ToServer};
 
 pub const MS: u64 = 1_000_000;
