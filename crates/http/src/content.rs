@@ -22,8 +22,9 @@ const OUTPUT_BYTES: usize = 4096;
 /// Concatenated gzip members or zstd frames of one body: real ones have a few (a megabyte of bgzip has 16), a flood of empty
 /// ones is work without output.
 const MEMBERS: u32 = 256;
-/// Bytes through all codings of one body, in units of [`Config::decoded_bytes`]: bounds the work of what makes no output.
-const WORK_FACTOR: u64 = 4;
+/// Bytes that a coding may take beyond twice what it makes: empty blocks and skippable frames are work without output, and a
+/// real stream is hardly longer than its content.
+const FRUITLESS_BYTES: u64 = 256 * 1024;
 /// Decoders alive in a worker at once: each holds 44 KiB (inflate) up to the 8 MiB window of br and zstd.
 const LIVE_DECODERS: usize = 64;
 /// Unused inflaters kept.
@@ -189,13 +190,14 @@ struct Layer {
     /// The last step filled its output: there may be more without more input.
     pending_output: bool,
     ended: bool,
-    touched: bool,
+    input_bytes: u64,
+    output_bytes: u64,
 }
 
 impl Layer {
     fn new(machine: Machine, capacity: usize) -> Layer {
         let input = Vec::with_capacity(capacity);
-        Layer { machine, input, taken: 0, pending_output: false, ended: false, touched: false }
+        Layer { machine, input, taken: 0, pending_output: false, ended: false, input_bytes: 0, output_bytes: 0 }
     }
 
     fn can_step(&self) -> bool {
@@ -227,7 +229,6 @@ pub(crate) struct Decoder {
     limit_ratio: u64,
     input_bytes: u64,
     output_bytes: u64,
-    work: u64,
     _live: Arc<()>,
 }
 
@@ -265,7 +266,7 @@ impl Decoder {
             self.run(&mut sink);
         }
         let is_complete = self.layers.iter().all(|layer| layer.ended || layer.machine.is_complete())
-            || self.layers.first().is_some_and(|layer| !layer.touched);
+            || self.layers.first().is_some_and(|layer| layer.input_bytes == 0);
         if self.outcome == Outcome::Running {
             self.outcome = if is_complete { self.ending() } else { Outcome::Truncated };
         }
@@ -312,12 +313,13 @@ impl Decoder {
         let step = layer.machine.step(layer.input.get(layer.taken..).unwrap_or_default(), output);
         layer.taken = layer.taken.saturating_add(step.consumed);
         layer.pending_output = step.produced == room;
-        layer.touched = true;
+        layer.input_bytes = layer.input_bytes.saturating_add(step.consumed as u64);
+        layer.output_bytes = layer.output_bytes.saturating_add(step.produced as u64);
+        let is_fruitless = layer.input_bytes > layer.output_bytes.saturating_mul(2).saturating_add(FRUITLESS_BYTES);
         layer.ended |= step.state == StepState::End;
         if index == 0 {
             self.input_bytes = self.input_bytes.saturating_add(step.consumed as u64);
         }
-        self.work = self.work.saturating_add(1 + step.consumed as u64 + step.produced as u64);
 
         let made = self.output.get(..step.produced).unwrap_or_default();
         if is_last {
@@ -344,7 +346,7 @@ impl Decoder {
         } else if step.state == StepState::Limit
             || self.output_bytes > self.limit_bytes
             || (self.output_bytes > RATIO_FROM_BYTES && is_blown_up)
-            || self.work > self.limit_bytes.saturating_mul(WORK_FACTOR)
+            || is_fruitless
         {
             self.outcome = Outcome::Limit;
         } else if self.is_enough && !is_blown_up {
@@ -391,7 +393,6 @@ impl Decoders {
             limit_ratio: u64::from(config.decoded_ratio),
             input_bytes: 0,
             output_bytes: 0,
-            work: 0,
             _live: Arc::clone(&self.live),
         }))
     }

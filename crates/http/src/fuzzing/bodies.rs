@@ -113,7 +113,7 @@ pub fn websocket(data: &[u8]) {
     let read = |split: usize, gap: Option<(usize, usize)>| {
         let mut transaction = opened.clone();
         let mut reader = WebSocketReader::new(&transaction);
-        let mut feed = |reader: &mut WebSocketReader, bytes: &[u8]| {
+        let feed = |reader: &mut WebSocketReader, bytes: &[u8]| {
             bytes.chunks(split.max(1)).for_each(|piece| reader.data(direction, piece));
         };
         match gap {
