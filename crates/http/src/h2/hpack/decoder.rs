@@ -282,9 +282,19 @@ pub(crate) fn plausible_block(block: &[u8]) -> Option<Option<Direction>> {
         odd: bool,
     }
     impl Sink for Role {
-        fn field(&mut self, name: Name, odd: Oddities, _: &[u8], _: &[u8]) {
+        fn field(&mut self, name: Name, odd: Oddities, _: &[u8], value: &[u8]) {
             self.fields += 1;
-            self.odd |= odd.contains(Oddities::CONTROL) || odd.contains(Oddities::BAD_NAME);
+            let token = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_');
+            let plain = match name {
+                Name::Method => !value.is_empty() && value.iter().all(token),
+                Name::Path => matches!(value, [b'/' | b'*', ..]),
+                Name::Scheme => matches!(value, b"http" | b"https"),
+                Name::Status => matches!(value, [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9']),
+                Name::OtherPseudo => false,
+                _ => true,
+            };
+            let control = value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f);
+            self.odd |= !plain || control || odd.contains(Oddities::CONTROL) || odd.contains(Oddities::BAD_NAME);
             let from = match name {
                 Name::Method | Name::Path | Name::Scheme | Name::Authority | Name::Protocol => Direction::ToServer,
                 Name::Status => Direction::ToClient,
