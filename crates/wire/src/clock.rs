@@ -27,7 +27,6 @@ pub struct PacketClock {
     offset: u64,
     jump: u64,
     confirm: u8,
-    started: bool,
     run: Run,
     run_len: u8,
     odd_times: u64,
@@ -56,7 +55,6 @@ impl PacketClock {
             offset: 0,
             jump: u64::try_from(jump.as_nanos()).unwrap_or(u64::MAX),
             confirm: confirm.clamp(1, MEMORY as u8),
-            started: false,
             run: Run::Ahead,
             run_len: 0,
             odd_times: 0,
@@ -91,9 +89,8 @@ impl PacketClock {
 
     #[cold]
     fn doubt(&mut self, time: u64) {
-        if !self.started {
+        if self.now == 0 {
             // Nothing can expire yet, so the first time is taken as it is; if it was odd the next ones correct it.
-            self.started = true;
             self.now = time;
             return;
         }
@@ -198,6 +195,15 @@ mod tests {
         }
         let later = clock.observe(Timestamp(START - 86_400 * SECOND + 38 * SECOND));
         assert!((30..40).contains(&later.since(now).as_secs()));
+    }
+
+    #[test]
+    fn f010_a_start_near_1970_is_no_special_case() {
+        let mut clock = PacketClock::default();
+        for seconds in [0, 50, 100, 150] {
+            assert_eq!(clock.observe(Timestamp(seconds * SECOND)), Timestamp(seconds * SECOND));
+        }
+        assert_eq!(clock.observe(Timestamp(0)), Timestamp(150 * SECOND));
     }
 
     #[test]
