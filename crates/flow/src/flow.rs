@@ -501,6 +501,7 @@ impl FlowState {
             side.lane.sent = side.lane.sent.max(end);
             return;
         }
+        shared.counters.urgent += u64::from(h.flags.urg());
         let urgent = h.flags.urg() && shared.config.urgent == UrgentPolicy::OutOfBand;
         let start = position.max(offset as i64) as u64;
         let skip = start.saturating_add_signed(position.saturating_neg());

@@ -33,7 +33,8 @@ impl Opening {
         Opening {
             isn: Some(header.seq),
             seen: true,
-            scale: header.options.window_scale,
+            // RFC 7323 §2.3: above 14 counts as 14.
+            scale: header.options.window_scale.map(|shift| shift.min(14)),
             timestamps: header.options.timestamps.is_some(),
             packets: 1,
         }

@@ -175,7 +175,8 @@ impl Lane {
     }
 
     /// Counts a checksum result and says whether a wrong one counts against the segment (F030): only where right ones
-    /// are the rule.
+    /// are usual. A sender that leaves them to its network card has none right, so a fifth is enough; a flood of garbage
+    /// beside a real sender must not switch the check off.
     pub(crate) fn usually_right(&mut self, good: bool) -> bool {
         let count = if good { &mut self.good_checksums } else { &mut self.bad_checksums };
         *count = count.saturating_add(1);
@@ -183,7 +184,7 @@ impl Lane {
             self.good_checksums /= 2;
             self.bad_checksums /= 2;
         }
-        self.good_checksums >= 4 && self.good_checksums / 4 >= self.bad_checksums
+        self.good_checksums >= 4 && self.bad_checksums / 4 <= self.good_checksums
     }
 
     /// Exactly one number past the known bytes is acknowledged and nothing is known beyond it: as well as one byte, that can

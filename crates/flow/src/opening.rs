@@ -15,7 +15,7 @@ impl FlowState {
         lane.syn_scale = Some(scale);
         lane.syn_timestamps = timestamps;
         if let [Some(client), Some(server)] = [self.lanes[0].syn_scale, self.lanes[1].syn_scale] {
-            // RFC 7323 §2.2: scaling is on only when both SYNs carry the option; §2.3: a shift above 14 counts as 14.
+            // RFC 7323 §2.2: scaling is on only when both SYNs carry the option; §2.3: above 14 counts as 14.
             let both = client.is_some() && server.is_some();
             let shift = |scale: Option<u8>| Scale::Known(scale.filter(|_| both).unwrap_or(0).min(14));
             self.lanes[0].scale = shift(client);
