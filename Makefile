@@ -4,7 +4,7 @@
 demo: ## replay a small capture and print the API inventory found in it
 	@deploy/setup.sh demo
 	cargo build --release --locked --bin umbra
-	target/release/umbra replay testdata/demo/demo.pcap
+	target/release/umbra replay testdata/demo/capture.pcap
 
 test: ## everything CI runs
 	@deploy/setup.sh test
