@@ -7,10 +7,25 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::step::{self, Outcome, target_dir};
+use crate::step::{self, Outcome, cargo, target_dir};
 
 /// Mismatches shown of each capture; all are counted.
 const SHOWN: usize = 10;
+
+/// The same check on small captures made from code, with the binaries of the dev profile and one and two workers.
+pub(crate) fn made() -> Outcome {
+    let packages = ["--package", "umbra", "--package", "umbra-benches", "--bins"];
+    step::run(cargo(&["build", "--locked"]).args(packages))?;
+    let binaries = target_dir().join("debug");
+    let captures = target_dir().join("corpus-made-small");
+    let maker = binaries.join("make-captures");
+    step::run(step::program(&maker.to_string_lossy()).arg(&captures).arg("0.01"))?;
+    let (umbra, captures) = (binaries.join("umbra"), captures.to_string_lossy().into_owned());
+    for workers in ["1", "2"] {
+        run(&["--umbra", &umbra.to_string_lossy(), "--workers", workers, &captures])?;
+    }
+    Ok(())
+}
 
 /// `corpus-check [--umbra PROGRAM] [--workers N] [DIR] [NAME…]`
 pub(crate) fn run(args: &[&str]) -> Outcome {

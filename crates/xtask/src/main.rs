@@ -30,6 +30,7 @@ Usage: cargo xtask COMMAND
   bench --smoke                        (ci) each bench once, results asserted, nothing timed
   testdata [--check]                   write the captures of testdata/ anew
   corpus [-s SCALE] [-o DIR] [NAME…]   build captures of real servers and clients with known truth (root)
+  corpus-check --made                  (ci) the check below on small captures made from code
   corpus-check [--umbra PROGRAM] [--workers N] [DIR] [NAME…]
                                        compare the events of corpus captures with the servers' access logs
 ";
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["testdata", rest @ ..] => testdata::run(rest),
         ["corpus", rest @ ..] => bench::corpus(rest),
+        ["corpus-check", "--made"] => corpus_check::made(),
         ["corpus-check", rest @ ..] => corpus_check::run(rest),
         _ => {
             eprint!("{USAGE}");
@@ -69,13 +71,14 @@ fn main() -> ExitCode {
 /// Runs every step even after one failed, so that one round of CI shows all that is wrong.
 fn ci() -> ExitCode {
     type Step = (&'static str, fn() -> Outcome);
-    let steps: [Step; 8] = [
+    let steps: [Step; 9] = [
         ("fmt", || fmt(false)),
         ("boundary", boundary::check),
         ("deny", deny::check),
         ("clippy", clippy),
         ("doc", doc),
         ("test", || test(&[])),
+        ("made corpus", corpus_check::made),
         ("bench smoke", || bench::run(&["--smoke"])),
         ("fuzz", || fuzz::run(&["--seconds", "3"])),
     ];
