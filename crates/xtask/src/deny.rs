@@ -19,7 +19,16 @@ pub(crate) fn check() -> Outcome {
         }
         step::program(&installed.to_string_lossy())
     };
-    step::run(command.args(["--locked", "check", "licenses", "sources", "bans"]))
+    step::run(command.args([
+        "--locked",
+        "check",
+        "--hide-inclusion-graph",
+        "-A",
+        "unused-wrapper",
+        "licenses",
+        "sources",
+        "bans",
+    ]))
 }
 
 fn install() -> Outcome {
