@@ -99,8 +99,10 @@ pub(super) struct Sections {
     name: String,
     order: Order,
     interfaces: Vec<Interface>,
-    /// Bytes left of a block that is passed over.
+    /// Bytes left of a block that is passed over, before its trailer.
     skip: u64,
+    /// What the trailer of that block must say.
+    trailer: Option<u32>,
     /// A Simple Packet Block has no time: it gets that of the packet before.
     last_time: Timestamp,
 }
@@ -114,13 +116,14 @@ impl Sections {
             order: Order::Little,
             interfaces: Vec::new(),
             skip: 0,
+            trailer: None,
             last_time: Timestamp::default(),
         }
     }
 
     /// Bytes that must still come before a block boundary is reached.
     pub(super) fn unfinished(&self) -> u64 {
-        self.skip
+        self.skip + if self.trailer.is_some() { 4 } else { 0 }
     }
 
     /// Blocks from `at` on, as far as they are whole. Gives where it stopped, and why.
@@ -136,6 +139,17 @@ impl Sections {
                 let now = self.skip.min(buffer.len().saturating_sub(at) as u64);
                 self.skip -= now;
                 at += now as usize;
+            }
+            if let Some(head) = self.trailer {
+                let Some(tail) = buffer.get(at..).and_then(|rest| rest.get(..4)) else {
+                    return (at, Stop::Need(4));
+                };
+                let tail = self.order.u32_at(tail, 0);
+                if tail != head {
+                    return (at, Stop::Corrupt(Corruption::BlockTrailer { head, tail }));
+                }
+                at += 4;
+                self.trailer = None;
             }
             match self.block(buffer, at, packets, shared) {
                 Ok(length) => at += length,
@@ -186,11 +200,9 @@ impl Sections {
                 CUSTOM | CUSTOM_NO_COPY => shared.counters.custom_blocks += 1,
                 _ => shared.counters.other_blocks += 1,
             }
-            if rest.len() < whole {
-                // Passed over without being held: nothing in it is of use, and it may be large.
-                self.skip = u64::from(length);
-                return Ok(0);
-            }
+            // Passed over without being held: nothing in it is of use, and it may be large.
+            (self.skip, self.trailer) = (u64::from(length) - 12, Some(length));
+            return Ok(8);
         }
         let Some(block) = rest.get_mut(..whole) else {
             return Err(Stop::Need(whole));

@@ -13,6 +13,10 @@ use super::stream::Stream;
 use super::{MAX_PACKET_BYTES, Shared};
 use crate::{Corruption, Error};
 
+/// Decompressed bytes asked for at a time. A decompressor that meets damage gives an error and not the bytes before it in
+/// the same call: this bounds what is lost with it.
+const DECOMPRESSED_BYTES: usize = 32 * 1024;
+
 /// What is known about the format.
 enum Format {
     Unknown,
@@ -75,6 +79,8 @@ impl FileReader {
         loop {
             let mut end = None;
             while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
+                let step = if self.stream.layers > 0 { free.len().min(DECOMPRESSED_BYTES) } else { free.len() };
+                let free = free.get_mut(..step).unwrap_or_default();
                 match self.stream.read.read(free) {
                     Ok(0) => end = Some(None),
                     Ok(read) => {

@@ -364,6 +364,13 @@ fn f005_damaged_capture_files() {
             at + 50,
             Corruption::Cut { needed: 26, available: 0 },
         ),
+        (
+            "trailer of a block passed over",
+            with(&[&block(End::Little, 4, &[0; 8])[..16], &[9, 0, 0, 0]].concat()),
+            1,
+            at + 16,
+            Corruption::BlockTrailer { head: 20, tail: 9 },
+        ),
         ("byte order", with(&[0xa, 0xd, 0xd, 0xa, 28, 0, 0, 0, 1, 2, 3, 4]), 1, at, Corruption::ByteOrder(0x0403_0201)),
         (
             "section without interface",

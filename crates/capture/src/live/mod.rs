@@ -2,7 +2,8 @@
 //!
 //! [`open`] needs root or `CAP_NET_RAW`; after it, call [`drop_privileges`](crate::privileges::drop_privileges), then give every worker
 //! thread its [`LiveSource`]. An interface that goes down, is renamed, or is removed and made again is captured again by
-//! itself (F008); what was missed is told by [`Notice`].
+//! itself (F008); what was missed is told by [`Notice`]. Capture follows the interface and not its name: after renaming it goes
+//! on under the old name in the records.
 //!
 //! With several workers and without `CAP_NET_RAW` an interface that was *removed and made again* is captured by the first
 //! worker alone ([`Notice::Gap`] says so): a fanout group cannot be moved to the new interface and a new group needs the

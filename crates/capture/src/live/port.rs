@@ -110,9 +110,11 @@ impl Port {
         Ok(port)
     }
 
-    /// Drops packets captured before `time`.
+    /// Drops packets captured before `time`, when those were shared out among other workers.
     pub(super) fn start(&mut self, time: Timestamp) {
-        self.not_before = time;
+        if self.group.is_some() {
+            self.not_before = time;
+        }
     }
 
     /// The handle to wait on, unless in a gap.
@@ -258,8 +260,8 @@ impl Port {
         self.link = LinkType(u16::try_from(handle.get_datalink().0).unwrap_or(u16::MAX));
         self.hardware = sys::interface_state(&self.name).map_or(0, |(_, hardware)| hardware);
         self.index = index;
-        self.not_before = clock();
         self.strikes = 0;
+        self.start(clock());
         self.handle = Some(handle);
         Ok(())
     }
