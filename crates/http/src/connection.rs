@@ -89,7 +89,7 @@ impl Connection {
     /// The bytes show that client and server are the other way round than the flow stage took them to be
     /// (mid-stream joins, F027).
     pub fn roles_swapped(&self) -> bool {
-        self.swapped
+        self.swapped ^ matches!(&self.stage, Stage::Http2(http2) if http2.roles_swapped())
     }
 
     /// Bytes of memory held beyond the struct itself.
@@ -228,7 +228,8 @@ impl Connection {
             Found::Http2 { swapped, late } => {
                 engine.counters.http2_flows += 1;
                 self.swapped = swapped;
-                Stage::Http2(Box::new(H2::new(engine, late)))
+                swap(swapped, &mut self.origin);
+                Stage::Http2(Box::new(H2::new(engine, late, self.origin.offsets)))
             }
             Found::Tls => {
                 engine.counters.tls_flows += 1;
@@ -261,7 +262,7 @@ impl Connection {
             })),
             (Upgrade::H2c, transaction) => {
                 engine.counters.http2_flows += 1;
-                let mut http2 = Box::new(H2::new(engine, origin.mid_stream));
+                let mut http2 = Box::new(H2::new(engine, origin.mid_stream, origin.offsets));
                 if let Some(transaction) = transaction {
                     http2.adopt_upgraded(transaction);
                 }

@@ -14,7 +14,6 @@ mod engine;
 pub mod fuzzing;
 mod grpc;
 mod h1;
-#[allow(dead_code, unused_imports)] // until h2 reads frames
 mod h2;
 mod message;
 mod replay;

@@ -224,7 +224,7 @@ impl H2 {
         truncated: bool,
     ) {
         self.fields.clear();
-        let mut facts = BlockFacts { unknown: 1, ..BlockFacts::default() };
+        let mut facts = BlockFacts { unknown: 1, lost: true, ..BlockFacts::default() };
         if block.over_limit {
             facts.anomalies.insert(Anomaly::HeaderBlockLimit);
         }
@@ -293,7 +293,19 @@ impl H2 {
 
     fn request_block(&mut self, engine: &mut Engine, time: Timestamp, block: BlockHead, facts: BlockFacts) {
         let id = block.stream;
+        // Trailers of a stream that was open before we joined, or whose head was lost. A request shows at least its
+        // :scheme, which is in the static table.
+        let of_unseen_request = (self.late || self.sides[0].losses.bytes > 0)
+            && !facts.is_request()
+            && !facts.lost
+            && (facts.unknown == 0 || facts.starts_regular || block.end_stream);
         if let Some(stream) = self.streams.find(id) {
+            if of_unseen_request && stream.transaction.request.is_none() {
+                if block.end_stream {
+                    self.end_stream(engine, Direction::ToServer, id, time);
+                }
+                return;
+            }
             if stream.transaction.request.is_some() || stream.transaction.pushed {
                 return self.trailers(engine, Direction::ToServer, time, block, facts);
             }
@@ -305,8 +317,7 @@ impl H2 {
                 count(engine, Anomaly::BadFrame);
             }
             return;
-        } else if (self.late || self.sides[0].losses.bytes > 0) && facts.unknown == 0 && !facts.is_request() {
-            // Trailers of a stream that was open before we joined, or whose head was lost.
+        } else if of_unseen_request {
             return;
         } else if !self.begin(engine, id, block.time) {
             self.note_client_stream(id);
@@ -346,7 +357,7 @@ impl H2 {
     fn response_block(&mut self, engine: &mut Engine, time: Timestamp, block: BlockHead, facts: BlockFacts) {
         let id = block.stream;
         if self.streams.find(id).is_none() {
-            if !self.may_be_orphan(id, &facts) {
+            if !self.may_be_orphan(id, &facts, block.end_stream) {
                 // In flight when the stream was reset; or for a stream that never was (F053).
                 if id > self.last_client_stream || id.is_multiple_of(2) {
                     count(engine, Anomaly::BadFrame);
@@ -361,8 +372,16 @@ impl H2 {
             }
         }
         let Some(stream) = self.streams.find(id) else { return };
+        let head_lost = facts.status.is_none() && (facts.starts_regular || stream.has_body(Direction::ToClient));
         let transaction = &mut *stream.transaction;
         stream.last_seen = time;
+        if head_lost && block.end_stream && transaction.response.is_none() && self.sides[1].losses.bytes > 0 {
+            // Trailers whose head was lost.
+            let mut response = engine.new_response();
+            response.version = Version::Http2;
+            transaction.response = Some(response);
+            return self.trailers(engine, Direction::ToClient, time, block, facts);
+        }
         match (&transaction.response, facts.status) {
             // The earlier one, of unknown status, was an interim one then: trailers have no :status.
             (Some(earlier), Some(_)) if earlier.status == 0 && !stream.halves.ended(Direction::ToClient) => {
@@ -554,9 +573,9 @@ impl H2 {
     }
 
     /// May a response come for a stream that is not live, because we did not see its request?
-    fn may_be_orphan(&self, id: u32, facts: &BlockFacts) -> bool {
-        if facts.status.is_none() && facts.unknown == 0 {
-            return false; // trailers
+    fn may_be_orphan(&self, id: u32, facts: &BlockFacts, ends: bool) -> bool {
+        if facts.status.is_none() && !facts.lost && (facts.unknown == 0 || facts.starts_regular || ends) {
+            return false; // trailers, or not to be told from them
         }
         let lost = self.sides.iter().any(|side| side.losses.bytes > 0);
         if id.is_multiple_of(2) {

@@ -28,6 +28,10 @@ pub(super) struct BlockFacts {
     /// Fields of which name or value are not known.
     pub(super) unknown: u32,
     pub(super) anomalies: Anomalies,
+    /// The first field is known, and no pseudo-header: trailers, as every head begins with a pseudo-header (§8.3).
+    pub(super) starts_regular: bool,
+    /// The block was not read at all.
+    pub(super) lost: bool,
     /// A regular field came.
     pub(super) regular: bool,
 }
@@ -141,6 +145,8 @@ impl<'a> FieldSink<'a> {
     }
 
     fn regular(&mut self, known: KnownHeader, odd: Oddities, name_text: &[u8], value: &[u8]) {
+        let first = !self.facts.regular && self.facts.unknown == 0 && !self.facts.has_pseudo();
+        self.facts.starts_regular |= first;
         self.facts.regular = true;
         let (name_place, value_place) = if odd.is_empty() {
             (self.block.store(name_text), self.block.store(value))

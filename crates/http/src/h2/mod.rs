@@ -69,12 +69,13 @@ pub(crate) struct H2 {
 }
 
 impl H2 {
-    /// A connection that speaks HTTP/2; `mid_stream` if its start was not seen.
-    pub(crate) fn new(engine: &mut Engine, mid_stream: bool) -> H2 {
+    /// A connection that speaks HTTP/2; `mid_stream` if its start was not seen. `offsets`: of the first byte of each direction,
+    /// by role.
+    pub(crate) fn new(engine: &mut Engine, mid_stream: bool, offsets: [u64; 2]) -> H2 {
         let decoder = || Decoder::new(engine.config.hpack_table_bytes, mid_stream);
         let server = if mid_stream { Phase::Resync } else { Phase::Head(0) };
         H2 {
-            sides: [Side::new(Phase::Preface(0), decoder()), Side::new(server, decoder())],
+            sides: [Side::new(Phase::Preface(0), decoder(), offsets[0]), Side::new(server, decoder(), offsets[1])],
             streams: Streams::default(),
             bodies: FlowBodies::default(),
             fields: HeaderBlock::default(),
@@ -89,11 +90,6 @@ impl H2 {
             lost_streams: [(0, 0); LOST_RANGES],
             next_sweep: Timestamp(0),
         }
-    }
-
-    /// Offset in its direction of the next byte given, where HTTP/2 does not start with the flow.
-    pub(crate) fn set_offset(&mut self, direction: Direction, offset: u64) {
-        self.side(direction).offset = offset;
     }
 
     /// Takes over the HTTP/1 request that asked for h2c (RFC 7540 §3.2): it is stream 1, half closed.

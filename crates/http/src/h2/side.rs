@@ -109,10 +109,10 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn new(phase: Phase, decoder: Decoder) -> Side {
+    pub(super) fn new(phase: Phase, decoder: Decoder, offset: u64) -> Side {
         Side {
             phase,
-            offset: 0,
+            offset,
             head_bytes: [0; HEAD_BYTES],
             frame: FrameHead::default(),
             frame_time: Timestamp::default(),
@@ -255,11 +255,6 @@ impl Window {
         self.needed = self.needed.saturating_sub(dropped);
         self.passed += dropped as u64;
         self.at = 0;
-    }
-
-    /// Bytes that are in the window.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
     }
 
     /// Takes the window: its bytes, their times, where frames begin in it, and how many bytes were passed over.

@@ -101,6 +101,11 @@ impl Stream {
         }
     }
 
+    /// Content of this direction came, or its head said that it will.
+    pub(super) fn has_body(&self, direction: Direction) -> bool {
+        self.has_body.get(direction.index()).is_some_and(|has_body| *has_body)
+    }
+
     /// DATA content.
     pub(super) fn data(&mut self, engine: &mut Engine, direction: Direction, bytes: &[u8]) {
         self.note_body(direction);
@@ -288,12 +293,6 @@ impl Streams {
     /// Ids of the streams for which `pick` says so.
     pub(super) fn pick(&self, mut pick: impl FnMut(&Stream) -> bool) -> Vec<u32> {
         self.live.iter().filter(|stream| pick(stream)).map(|stream| stream.id).collect()
-    }
-
-    pub(super) fn for_each(&mut self, mut each: impl FnMut(&mut Stream)) {
-        for stream in &mut self.live {
-            each(stream);
-        }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {

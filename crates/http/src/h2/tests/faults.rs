@@ -118,7 +118,7 @@ fn f050_no_end_headers_and_interleaved_frames() {
 #[test]
 fn f051_a_million_resets_keep_memory_flat() {
     let mut engine = Engine::new(Config::default());
-    let mut h2 = H2::new(&mut engine, false);
+    let mut h2 = H2::new(&mut engine, false, [0; 2]);
     let mut script = Script::new();
     let (server, client) = (Direction::ToServer, Direction::ToClient);
     for step in &script.steps {
@@ -170,7 +170,7 @@ fn f052_floods_keep_nothing() {
     let mut script = Script::new();
     script.headers(Direction::ToServer, 1, GET, false);
     let mut engine = Engine::new(Config::default());
-    let mut h2 = H2::new(&mut engine, false);
+    let mut h2 = H2::new(&mut engine, false, [0; 2]);
     for step in &script.steps {
         if let Step::Data(direction, bytes) = step {
             h2.handle_data(&mut engine, *direction, Timestamp(1), bytes);
@@ -246,7 +246,7 @@ fn plain_request() -> &'static [(&'static str, &'static str)] {
 fn f053_longest_length_is_passed_over_without_a_buffer() {
     for (kind, flags) in [(kind::DATA, 0), (kind::HEADERS, 5), (kind::SETTINGS, 0), (0x42, 0)] {
         let mut engine = Engine::new(Config::default());
-        let mut h2 = H2::new(&mut engine, false);
+        let mut h2 = H2::new(&mut engine, false, [0; 2]);
         let mut script = Script::new();
         script.request(1, GET);
         for step in &script.steps {

@@ -154,7 +154,7 @@ fn f056_upgraded_from_http1() {
     script.response(3, OK);
     script.end();
     let mut engine = Engine::new(Config::default());
-    let mut h2 = H2::new(&mut engine, false);
+    let mut h2 = H2::new(&mut engine, false, [0; 2]);
     let mut upgraded = engine.new_transaction();
     upgraded.request = Some(engine.new_request());
     upgraded.upgrade = Some(Upgrade::H2c);

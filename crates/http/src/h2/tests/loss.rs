@@ -186,7 +186,7 @@ fn f055_unknown_means_unknown_and_is_counted() {
 #[test]
 fn conflicts_taint_and_forget() {
     let mut engine = Engine::new(Config::default());
-    let mut h2 = H2::new(&mut engine, false);
+    let mut h2 = H2::new(&mut engine, false, [0; 2]);
     let mut script = Script::new();
     script.request(1, GET);
     for step in &script.steps {
@@ -204,7 +204,7 @@ fn conflicts_taint_and_forget() {
 fn roles_that_were_taken_the_wrong_way_are_put_right() {
     let whole = conversation(20);
     let mut engine = Engine::new(Config::default());
-    let mut h2 = H2::new(&mut engine, true);
+    let mut h2 = H2::new(&mut engine, true, [0; 2]);
     for step in &whole.steps[12..] {
         if let Step::Data(direction, bytes) = step {
             h2.handle_data(&mut engine, direction.opposite(), Timestamp(1), bytes);

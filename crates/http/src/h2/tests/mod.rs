@@ -119,7 +119,7 @@ impl Script {
 
     fn feed(&self, piece: usize, late: bool) -> (Vec<Transaction>, Engine) {
         let mut engine = Engine::new(Config::default());
-        let mut h2 = H2::new(&mut engine, late);
+        let mut h2 = H2::new(&mut engine, late, [0; 2]);
         let mut found = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
             let time = Timestamp::from_parts(1 + number as u64, 0);
