@@ -109,10 +109,10 @@ impl<'a> Credentials<'a> {
     fn cookies(&mut self, value: &'a [u8]) {
         for pair in value.split(|byte| *byte == b';').take(MAX_COOKIES) {
             let Some((name, value)) = split_pair(pair) else { continue };
-            if value.is_empty() || ANALYTICS_COOKIES.iter().any(|prefix| starts_with_ignore_case(name, prefix)) {
+            if value.is_empty() || is_analytics(name) {
                 continue;
             }
-            let session = SESSION_COOKIES.iter().any(|part| contains_ignore_case(name, part));
+            let session = is_session(name);
             self.add(AuthKind::Cookie, AuthLocation::Cookie, session.then_some(value));
             if is_jwt(value) {
                 self.add(AuthKind::Jwt, AuthLocation::Cookie, Some(value));
@@ -228,9 +228,6 @@ const KEY_PARAMETERS: &[&str] = &[
     "token",
 ];
 
-/// Parts of the names of session cookies.
-const SESSION_COOKIES: &[&[u8]] = &[b"sess", b"sid", b"auth", b"token", b"jwt", b"login", b"remember", b"identity"];
-
 /// How names of cookies begin that say nothing of who may do what.
 const ANALYTICS_COOKIES: &[&[u8]] = &[
     b"_ga",
@@ -285,12 +282,31 @@ fn access_key_id(credential: &[u8]) -> Option<&[u8]> {
     credential.split(|byte| matches!(byte, b'/' | b'%')).next()
 }
 
-fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+fn is_analytics(name: &[u8]) -> bool {
+    let Some(first) = name.first().map(u8::to_ascii_lowercase) else { return true };
+    ANALYTICS_COOKIES.iter().any(|prefix| prefix.first() == Some(&first) && starts_with_ignore_case(name, prefix))
 }
 
-fn contains_ignore_case(text: &[u8], part: &[u8]) -> bool {
-    text.len() <= 128 && text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+/// Does the name of a cookie say session?
+fn is_session(name: &[u8]) -> bool {
+    (0..name.len().min(128)).any(|at| {
+        let rest = name.get(at..).unwrap_or_default();
+        let starts = |part: &[u8]| starts_with_ignore_case(rest, part);
+        match rest.first().map(u8::to_ascii_lowercase) {
+            Some(b's') => starts(b"sess") || starts(b"sid"),
+            Some(b'a') => starts(b"auth"),
+            Some(b't') => starts(b"token"),
+            Some(b'j') => starts(b"jwt"),
+            Some(b'l') => starts(b"login"),
+            Some(b'r') => starts(b"remember"),
+            Some(b'i') => starts(b"identity"),
+            _ => false,
+        }
+    })
+}
+
+fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// Hashes of recent credentials, so that one that comes again costs a comparison instead of an HMAC.

@@ -17,7 +17,6 @@ pub const SHOWN_HEADERS: &[&str] = &[
     "allow",
     "api-version",
     "cache-control",
-    "connection",
     "content-encoding",
     "content-length",
     "content-type",
@@ -51,8 +50,10 @@ const MAX_REVEALED_BYTES: usize = 8192;
 /// Rendered bytes of one message's fields; what does not fit is counted in `headers_omitted` (F079: two messages and a URL
 /// stay under 256 KiB whatever their bytes expand to).
 const MAX_RENDERED_BYTES: usize = 64 << 10;
-/// Values that repeat from message to message are redacted once.
-const MEMO_SLOTS: usize = 32;
+/// Names whose rendering is remembered.
+const NAME_SLOTS: usize = 64;
+/// Values remembered for each of them.
+const VALUE_SLOTS: usize = 4;
 
 /// Redacted header fields of one message as the inside of a JSON array, in a buffer that is used again:
 /// `{"name":"content-type","value":"application/json"},{"name":"x-foo"}`.
@@ -63,15 +64,24 @@ const MEMO_SLOTS: usize = 32;
 pub struct HeaderJson {
     pub(crate) bytes: Vec<u8>,
     pub(crate) omitted: u32,
-    memo: Vec<Memo>,
+    memo: Vec<NameMemo>,
     scratch: Vec<u8>,
 }
 
-/// A field and what was made of it.
+/// A field name and what was made of it. Fields repeat from message to message: a comparison is cheaper than rendering again.
 #[derive(Clone, Debug, Default)]
-struct Memo {
+struct NameMemo {
     name: Vec<u8>,
+    shown: bool,
+    /// The field without its value.
+    json: Vec<u8>,
+    values: [ValueMemo; VALUE_SLOTS],
+}
+
+#[derive(Clone, Debug, Default)]
+struct ValueMemo {
     value: Vec<u8>,
+    /// The field with this value; empty: nothing is remembered.
     json: Vec<u8>,
 }
 
@@ -105,39 +115,48 @@ impl HeaderJson {
             return;
         }
         let name = name.get(..MAX_NAME_BYTES).unwrap_or(name);
-        let shown = !facts.unknown && (redaction.reveal.headers || is_shown(name));
         if !self.bytes.is_empty() {
             self.bytes.push(b',');
         }
-        if facts != FieldFacts::default() || value.len() > MAX_VALUE_BYTES {
-            let value = shown.then_some(value);
-            return render(redaction, name, value, facts, &mut self.scratch, &mut self.bytes);
-        }
-        // A hidden value must not be remembered, nor make a difference.
-        let value = if shown { value } else { &[] };
         if self.memo.is_empty() {
-            self.memo.resize_with(MEMO_SLOTS, Memo::default);
+            self.memo.resize_with(NAME_SLOTS, NameMemo::default);
         }
-        let slot = slot_of(name, value);
-        let Some(memo) = self.memo.get_mut(slot) else { return };
-        if memo.name != name || memo.value != value || memo.json.is_empty() {
+        let Some(memo) = self.memo.get_mut(name_slot(name)) else { return };
+        if memo.name != name || memo.json.is_empty() {
             memo.name.clear();
             memo.name.extend_from_slice(name);
+            memo.shown = redaction.reveal.headers || is_shown(name);
+            memo.json.clear();
+            render(redaction, name, None, FieldFacts::default(), &mut self.scratch, &mut memo.json);
+            memo.values.iter_mut().for_each(|value| value.json.clear());
+        }
+        let shown = memo.shown && !facts.unknown;
+        if facts != FieldFacts::default() || (shown && value.len() > MAX_VALUE_BYTES) {
+            return render(redaction, name, shown.then_some(value), facts, &mut self.scratch, &mut self.bytes);
+        }
+        if !shown {
+            return self.bytes.extend_from_slice(&memo.json);
+        }
+        let Some(memo) = memo.values.get_mut(value_slot(value)) else { return };
+        if memo.value != value || memo.json.is_empty() {
             memo.value.clear();
             memo.value.extend_from_slice(value);
             memo.json.clear();
-            render(redaction, name, shown.then_some(value), facts, &mut self.scratch, &mut memo.json);
+            render(redaction, name, Some(value), facts, &mut self.scratch, &mut memo.json);
         }
         self.bytes.extend_from_slice(&memo.json);
     }
 }
 
-fn slot_of(name: &[u8], value: &[u8]) -> usize {
-    let byte = |bytes: &[u8], at: usize| usize::from(bytes.get(at).copied().unwrap_or(0));
-    let last = |bytes: &[u8]| usize::from(bytes.last().copied().unwrap_or(0));
-    let mixed =
-        name.len() * 7 + byte(name, 0) + byte(name, 2) * 3 + last(name) * 5 + value.len() * 11 + last(value) * 3;
-    mixed % MEMO_SLOTS
+fn name_slot(name: &[u8]) -> usize {
+    let first = usize::from(name.first().copied().unwrap_or(0));
+    let third = usize::from(name.get(2).copied().unwrap_or(0));
+    let last = usize::from(name.last().copied().unwrap_or(0));
+    (name.len() * 7 + first + third * 3 + last * 5) % NAME_SLOTS
+}
+
+fn value_slot(value: &[u8]) -> usize {
+    (value.len() + usize::from(value.last().copied().unwrap_or(0))) % VALUE_SLOTS
 }
 
 fn render(

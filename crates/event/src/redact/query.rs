@@ -92,7 +92,12 @@ impl ValueType {
         {
             return ValueType::Ip;
         }
-        if memchr::memmem::find(value.get(..12).unwrap_or(value), b"://").is_some() {
+        if value
+            .iter()
+            .take(10)
+            .position(|byte| *byte == b':')
+            .is_some_and(|at| value.get(at..).is_some_and(|rest| rest.starts_with(b"://")))
+        {
             return ValueType::Url;
         }
         ValueType::String
