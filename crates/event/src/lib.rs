@@ -35,7 +35,7 @@ pub use event::{
 };
 pub use hash::FleetKey;
 pub use record::EventRecord;
-pub use redact::{FieldFacts, HeaderJson, Redaction, Reveal};
+pub use redact::{FieldFacts, HeaderJson, Redaction, RenderedField, Reveal};
 pub use time::write_rfc3339;
 
 /// Version of the event record. Grows when a member is removed or changes its meaning; new optional members come

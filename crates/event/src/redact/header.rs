@@ -148,6 +148,44 @@ impl HeaderJson {
     }
 }
 
+/// One rendered field: the insides of its JSON strings, escapes still in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RenderedField<'a> {
+    /// Name in lower case.
+    pub name: &'a [u8],
+    /// Value; `None`: not shown, or not known.
+    pub value: Option<&'a [u8]>,
+}
+
+impl HeaderJson {
+    /// The fields as they were rendered, for other formats that are JSON (HAR).
+    pub fn fields(&self) -> impl Iterator<Item = RenderedField<'_>> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            // The buffer holds nothing but what `render` wrote.
+            let (name, after) = string_of(rest.strip_prefix(b"{\"name\":\"")?)?;
+            let value = after.strip_prefix(b",\"value\":\"").and_then(string_of);
+            let tail = value.map_or(after, |(_, tail)| tail);
+            let end = memchr::memchr(b'}', tail)?;
+            let next = tail.get(end + 1..).unwrap_or_default();
+            rest = next.strip_prefix(b",").unwrap_or(next);
+            Some(RenderedField { name, value: value.map(|(value, _)| value) })
+        })
+    }
+}
+
+/// A JSON string from behind its opening quote: its inside, and what follows the closing one.
+fn string_of(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text.get(at) == Some(&b'"') {
+            return Some((text.get(..at)?, text.get(at + 1..)?));
+        }
+        at += 2;
+    }
+}
+
 fn name_slot(name: &[u8]) -> usize {
     let first = usize::from(name.first().copied().unwrap_or(0));
     let third = usize::from(name.get(2).copied().unwrap_or(0));

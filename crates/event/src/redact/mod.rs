@@ -15,7 +15,7 @@ mod header;
 mod query;
 mod secret;
 
-pub use header::{FieldFacts, HeaderJson, SHOWN_HEADERS};
+pub use header::{FieldFacts, HeaderJson, RenderedField, SHOWN_HEADERS};
 pub use query::ValueType;
 pub use secret::Secret;
 
