@@ -8,7 +8,7 @@ use crate::counters::{Counters, FragmentKind, Reason};
 use crate::cursor::Cursor;
 use crate::defrag::{Defrag, Fragment, Key, Verdict};
 use crate::packet::{Packet, Timestamp};
-use crate::segment::{Segment, SegmentHeader, VlanIds};
+use crate::segment::{Checksum, Segment, SegmentHeader, TcpFlags, TcpOptions, VlanIds};
 use crate::{ip, link, tcp, wifi};
 
 /// Decodes packets of any link type into TCP segments; keeps unfinished IP datagrams.
@@ -70,13 +70,8 @@ pub(crate) struct FragmentHeader {
 /// What the layers passed so far have said.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
-    pub(crate) time: Timestamp,
-    pub(crate) interface: u32,
-    pub(crate) vlan: VlanIds,
-    pub(crate) tunnel: u32,
-    pub(crate) src: IpAddr,
-    pub(crate) dst: IpAddr,
-    pub(crate) ip_id: u16,
+    /// The segment's header, filled in place: it is large, and copies of it would cost as much as the decoding.
+    pub(crate) header: SegmentHeader,
     /// The IP length was 0.
     pub(crate) offloaded: bool,
     /// The IPv4 header checksum was wrong.
@@ -95,23 +90,10 @@ impl Context {
     }
 }
 
-/// A segment as a place in the buffer of the walk.
-pub(crate) struct Found {
-    pub(crate) header: SegmentHeader,
-    pub(crate) start: usize,
-    pub(crate) len: usize,
-}
-
-impl Found {
-    fn segment(self, buffer: &[u8]) -> Segment<'_> {
-        // Always within the buffer: the cursor only ever gets smaller.
-        let payload = buffer.get(self.start..self.start.saturating_add(self.len)).unwrap_or_default();
-        Segment { header: self.header, payload }
-    }
-}
-
+/// How a walk ends.
 enum Outcome<'d> {
-    Segment(Found),
+    /// With a segment: its header is in the context, its payload is this cursor.
+    Segment(Cursor<'d>),
     Fragment(FragmentHeader, Cursor<'d>),
     Not(Reason),
 }
@@ -137,13 +119,25 @@ impl Decoder {
         self.clock.observe(packet.time);
         self.counters.packets = self.counters.packets.wrapping_add(1);
         let mut context = Context {
-            time: packet.time,
-            interface: packet.interface,
-            vlan: VlanIds::default(),
-            tunnel: 0,
-            src: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            dst: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            ip_id: 0,
+            header: SegmentHeader {
+                time: packet.time,
+                interface: packet.interface,
+                vlan: VlanIds::default(),
+                tunnel: 0,
+                src: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                dst: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                src_port: 0,
+                dst_port: 0,
+                ip_id: 0,
+                seq: 0,
+                ack: 0,
+                flags: TcpFlags::default(),
+                window: 0,
+                urgent: 0,
+                options: TcpOptions::default(),
+                checksum: Checksum::Unknown,
+                missing: 0,
+            },
             offloaded: false,
             bad_checksum: false,
             layers: 0,
@@ -156,9 +150,9 @@ impl Decoder {
             Err(reason) => Outcome::Not(reason),
         };
         match outcome {
-            Outcome::Segment(found) => {
+            Outcome::Segment(payload) => {
                 self.counters.segments = self.counters.segments.wrapping_add(1);
-                Some(found.segment(packet.data))
+                Some(Segment { header: context.header, payload: payload.data })
             }
             Outcome::Fragment(header, cursor) => {
                 if let Err(reason) = self.insert(header, cursor, &context) {
@@ -204,28 +198,37 @@ impl Decoder {
     /// the layer limit ends.
     #[cold]
     fn decode_datagram(&mut self, mut context: Context) -> Option<Segment<'_>> {
-        let reason = loop {
+        let result = loop {
             // The datagram is taken out of the table before it is read, so a fragment inside may go into it.
             let protocol = self.defrag.take_complete(&mut self.datagram);
             let cursor = Cursor::new(&self.datagram, self.datagram.len());
             let layer = Layer::Transport(protocol);
             match walk(layer, cursor, &mut context, &self.config, &mut self.counters) {
-                Outcome::Segment(found) => {
+                Outcome::Segment(payload) => {
                     self.counters.segments = self.counters.segments.wrapping_add(1);
-                    return Some(found.segment(&self.datagram));
+                    // As a place: a borrow that is returned could not be given up in the next round of the loop.
+                    break Ok(payload.start..payload.start.saturating_add(payload.data.len()));
                 }
                 Outcome::Fragment(header, cursor) => {
                     let now = self.clock.now();
                     let inserted = insert(&mut self.defrag, &mut self.counters, now, header, cursor, &context);
                     if let Err(reason) = inserted {
-                        break reason;
+                        break Err(reason);
                     }
                 }
-                Outcome::Not(reason) => break reason,
+                Outcome::Not(reason) => break Err(reason),
             }
         };
-        self.counters.count(reason);
-        None
+        match result {
+            // Always within the datagram: the cursor only ever gets smaller.
+            Ok(payload) => {
+                Some(Segment { header: context.header, payload: self.datagram.get(payload).unwrap_or_default() })
+            }
+            Err(reason) => {
+                self.counters.count(reason);
+                None
+            }
+        }
     }
 }
 
@@ -250,7 +253,7 @@ fn walk<'d>(
             Layer::Ipv6 => ip::ipv6(&mut cursor, context, counters),
             Layer::Transport(ip::TCP) => {
                 return match tcp::tcp(&mut cursor, context, config, counters) {
-                    Ok(found) => Outcome::Segment(found),
+                    Ok(()) => Outcome::Segment(cursor),
                     Err(reason) => Outcome::Not(reason),
                 };
             }
@@ -296,7 +299,8 @@ fn insert(
     cursor: Cursor<'_>,
     context: &Context,
 ) -> Result<(), Reason> {
-    let v6 = context.src.is_ipv6();
+    let ends = &context.header;
+    let v6 = ends.src.is_ipv6();
     if !ip::worth_reassembling(header.protocol, v6) {
         return Err(ip::not_followed(header.protocol));
     }
@@ -304,13 +308,13 @@ fn insert(
         return Err(Reason::Fragment(FragmentKind::Cut));
     }
     let key = Key {
-        src: context.src,
-        dst: context.dst,
+        src: ends.src,
+        dst: ends.dst,
         id: header.id,
         // RFC 8200 §4.5: the next header of the first fragment decides, and others may differ.
         protocol: if v6 { 0 } else { header.protocol },
-        vlan: context.vlan,
-        tunnel: context.tunnel,
+        vlan: ends.vlan,
+        tunnel: ends.tunnel,
     };
     let fragment = Fragment {
         start: header.start,

@@ -67,14 +67,14 @@ pub(crate) fn ipv4(cursor: &mut Cursor<'_>, context: &mut Context, config: &Conf
     if config.checksums && checksummed.is_some_and(|header| sum_words(0, header) != 0xffff) {
         context.bad_checksum = true;
     }
-    context.src = IpAddr::V4(Ipv4Addr::new(header[12], header[13], header[14], header[15]));
-    context.dst = IpAddr::V4(Ipv4Addr::new(header[16], header[17], header[18], header[19]));
-    context.ip_id = u16::from_be_bytes([header[4], header[5]]);
+    context.header.src = IpAddr::V4(Ipv4Addr::new(header[12], header[13], header[14], header[15]));
+    context.header.dst = IpAddr::V4(Ipv4Addr::new(header[16], header[17], header[18], header[19]));
+    context.header.ip_id = u16::from_be_bytes([header[4], header[5]]);
     let protocol = header[9];
     let fragment = u16::from_be_bytes([header[6], header[7]]);
     if fragment & 0x3fff != 0 {
         return Ok(Layer::Fragment(FragmentHeader {
-            id: u32::from(context.ip_id),
+            id: u32::from(context.header.ip_id),
             start: u32::from(fragment & 0x1fff) * 8,
             more: fragment & 0x2000 != 0,
             protocol,
@@ -104,12 +104,12 @@ pub(crate) fn ipv6(cursor: &mut Cursor<'_>, context: &mut Context, counters: &mu
     }
     let (_, addresses) = header.split_at(8);
     if let Some((src, rest)) = addresses.split_first_chunk::<16>() {
-        context.src = IpAddr::V6(Ipv6Addr::from(*src));
+        context.header.src = IpAddr::V6(Ipv6Addr::from(*src));
         if let Some(dst) = rest.first_chunk::<16>() {
-            context.dst = IpAddr::V6(Ipv6Addr::from(*dst));
+            context.header.dst = IpAddr::V6(Ipv6Addr::from(*dst));
         }
     }
-    context.ip_id = 0;
+    context.header.ip_id = 0;
     Ok(Layer::Transport(header[6]))
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn ipv6(cursor: &mut Cursor<'_>, context: &mut Context, counters: &mu
 /// UDP by port and content, GRE, IP in IP and the others by their number.
 #[cold]
 pub(crate) fn other_protocol(protocol: u8, cursor: &mut Cursor<'_>, context: &mut Context, config: &Config) -> Step {
-    let v6 = context.src.is_ipv6();
+    let v6 = context.header.src.is_ipv6();
     match protocol {
         HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 if v6 => {
             context.extension(config)?;

@@ -95,7 +95,7 @@ pub(crate) fn llc(cursor: &mut Cursor<'_>) -> Step {
 #[inline]
 pub(crate) fn vlan(cursor: &mut Cursor<'_>, context: &mut Context) -> Step {
     let [high, low, type_high, type_low] = *cursor.take::<4>(LayerKind::Vlan)?;
-    context.vlan.push(u16::from_be_bytes([high, low]));
+    context.header.vlan.push(u16::from_be_bytes([high, low]));
     type_or_length(u16::from_be_bytes([type_high, type_low]), cursor)
 }
 

@@ -5,17 +5,17 @@ use std::net::IpAddr;
 use crate::config::Config;
 use crate::counters::{Counters, LayerKind, Reason};
 use crate::cursor::Cursor;
-use crate::decoder::{Context, Found};
-use crate::segment::{Checksum, SegmentHeader, TcpFlags, TcpOptions};
+use crate::decoder::Context;
+use crate::segment::{Checksum, TcpFlags, TcpOptions};
 
 /// RFC 9293 §3.1: `ports(4) sequence(4) acknowledgement(4) words(4 bits) flags window(2) checksum(2) urgent(2) options`.
 #[inline]
 pub(crate) fn tcp(
     cursor: &mut Cursor<'_>,
-    context: &Context,
+    context: &mut Context,
     config: &Config,
     counters: &mut Counters,
-) -> Result<Found, Reason> {
+) -> Result<(), Reason> {
     let header = cursor.peek::<20>(LayerKind::Tcp)?;
     let header_len = usize::from(header[12] >> 4) * 4;
     if header_len < 20 || header_len > cursor.wire {
@@ -34,29 +34,18 @@ pub(crate) fn tcp(
     if missing > 0 || options_end < header_len {
         counters.cut_segments = counters.cut_segments.wrapping_add(1);
     }
-    Ok(Found {
-        start: cursor.start,
-        len: cursor.data.len(),
-        header: SegmentHeader {
-            time: context.time,
-            interface: context.interface,
-            vlan: context.vlan,
-            tunnel: context.tunnel,
-            src: context.src,
-            dst: context.dst,
-            src_port: u16::from_be_bytes([header[0], header[1]]),
-            dst_port: u16::from_be_bytes([header[2], header[3]]),
-            ip_id: context.ip_id,
-            seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-            ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
-            flags: TcpFlags(header[13]),
-            window: u16::from_be_bytes([header[14], header[15]]),
-            urgent: u16::from_be_bytes([header[18], header[19]]),
-            options,
-            checksum,
-            missing: u32::try_from(missing).unwrap_or(u32::MAX),
-        },
-    })
+    let out = &mut context.header;
+    out.src_port = u16::from_be_bytes([header[0], header[1]]);
+    out.dst_port = u16::from_be_bytes([header[2], header[3]]);
+    out.seq = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+    out.ack = u32::from_be_bytes([header[8], header[9], header[10], header[11]]);
+    out.flags = TcpFlags(header[13]);
+    out.window = u16::from_be_bytes([header[14], header[15]]);
+    out.urgent = u16::from_be_bytes([header[18], header[19]]);
+    out.options = options;
+    out.checksum = checksum;
+    out.missing = u32::try_from(missing).unwrap_or(u32::MAX);
+    Ok(())
 }
 
 /// `kind(1) [length(1) value]` each; kinds 0 and 1 are single bytes.
@@ -101,7 +90,7 @@ fn verify(cursor: &Cursor<'_>, context: &Context, counters: &mut Counters) -> Ch
     } else {
         let length = cursor.data.len() as u64;
         let mut sum = u64::from(super::ip::TCP) + (length & 0xffff) + (length >> 16);
-        for address in [context.src, context.dst] {
+        for address in [context.header.src, context.header.dst] {
             sum = match address {
                 IpAddr::V4(address) => sum_words(sum, &address.octets()),
                 IpAddr::V6(address) => sum_words(sum, &address.octets()),
