@@ -2,5 +2,7 @@
 //! the result depends on the stream, not on how it was cut (G7), and bounds are kept.
 
 mod bodies;
+mod http2;
 
 pub use bodies::{content, grpc_sse, websocket};
+pub use http2::{h2_frames, hpack};

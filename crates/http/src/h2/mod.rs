@@ -8,7 +8,7 @@
 mod blocks;
 mod fields;
 mod frame;
-mod hpack;
+pub(crate) mod hpack;
 mod recognise;
 mod side;
 mod state;
