@@ -132,7 +132,10 @@ impl fmt::Display for Corruption {
         match self {
             Corruption::Magic(bytes) => {
                 let [a, b, c, d] = bytes;
-                write!(f, "not a pcap or pcapng file (starts with {a:02x} {b:02x} {c:02x} {d:02x}); check the path")
+                write!(
+                    f,
+                    "no pcap or pcapng file (starts with {a:02x} {b:02x} {c:02x} {d:02x}); other kinds: `editcap -F pcapng`"
+                )
             }
             Corruption::Empty => f.write_str("no bytes at all; was the capture written?"),
             Corruption::Cut { needed, available } => write!(

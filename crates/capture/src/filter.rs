@@ -15,9 +15,10 @@ use crate::file::PacketMeta;
 /// `None` when there is nothing to filter. TCP and UDP of the address and port are excluded, in both directions.
 pub fn exclude_filter(user: Option<&str>, endpoints: &[SocketAddr]) -> Option<String> {
     let user = user.map(str::trim).filter(|filter| !filter.is_empty());
-    let mut clauses: Vec<String> = user.iter().map(|filter| format!("({filter})")).collect();
-    // Host before port: `host` on an IPv6 address restricts the port test to IPv6, which keeps the program short.
-    clauses.extend(endpoints.iter().map(|at| format!("not (host {} and port {})", at.ip().to_canonical(), at.port())));
+    // Before the user's filter: `vlan` in it moves the offsets of everything behind it.
+    let mut clauses: Vec<String> =
+        endpoints.iter().map(|at| format!("not (host {} and port {})", at.ip().to_canonical(), at.port())).collect();
+    clauses.extend(user.map(|filter| format!("({filter})")));
     if clauses.is_empty() { None } else { Some(clauses.join(" and ")) }
 }
 
@@ -106,5 +107,21 @@ impl Filter {
         _packets: &mut Vec<crate::file::PacketMeta>,
     ) -> (u64, u64, Option<Error>) {
         (0, 0, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exclude_filter;
+
+    #[test]
+    fn f107_own_traffic_is_excluded_before_the_users_filter() {
+        let endpoints = ["192.0.2.1:9092".parse().expect("an address"), "[2001:db8::1]:443".parse().expect("one")];
+        let own = "not (host 192.0.2.1 and port 9092) and not (host 2001:db8::1 and port 443)";
+        assert_eq!(exclude_filter(None, &endpoints).as_deref(), Some(own));
+        let both = format!("{own} and (tcp or vlan)");
+        assert_eq!(exclude_filter(Some(" tcp or vlan "), &endpoints), Some(both));
+        assert_eq!(exclude_filter(Some("tcp"), &[]).as_deref(), Some("(tcp)"));
+        assert_eq!(exclude_filter(Some("  "), &[]), None);
     }
 }
