@@ -164,6 +164,7 @@ impl Connection {
                 }
                 // From here on it is a connection joined late.
                 self.origin.mid_stream = true;
+                self.origin.gaps[direction.index()] = true;
                 let offset = &mut self.origin.offsets[direction.index()];
                 *offset = offset.saturating_add(len);
             }
@@ -216,6 +217,7 @@ impl Connection {
         let swap = |swapped: bool, origin: &mut Origin| {
             if swapped {
                 origin.offsets.swap(0, 1);
+                origin.gaps.swap(0, 1);
             }
         };
         self.stage = match found {

@@ -139,6 +139,11 @@ impl Facts {
         self.upgrade
     }
 
+    /// The client may wait for 100 (Continue) before it sends the body.
+    pub(super) fn expects_continue(&self) -> bool {
+        self.expect
+    }
+
     /// Where a request's body ends, and whether readers may see that differently (RFC 9112 §6.3).
     pub(super) fn request_body(&mut self, version: Version, is_connect: bool) -> (BodyEnd, bool) {
         if is_connect {

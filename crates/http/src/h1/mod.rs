@@ -50,7 +50,7 @@ pub(crate) struct Http1 {
     server: Side,
     pairing: Pairing,
     bodies: FlowBodies,
-    /// What the client sent behind CONNECT or Upgrade.
+    /// What the client sent behind CONNECT or Upgrade, or instead of a body that it had announced.
     held: Option<Box<Replay>>,
     last_direction: Option<Direction>,
     last_time: Option<Timestamp>,
@@ -101,6 +101,8 @@ enum State {
     Close,
     /// Nobody knows.
     Lost,
+    /// Before a body of so many bytes that the client, which had asked first, may not send after the answer it got.
+    Unsent(u64),
     /// Behind a request whose answer decides who reads on.
     Held,
 }
@@ -118,6 +120,12 @@ impl Http1 {
         }
         let mut pairing = Pairing::default();
         (pairing.next_index, pairing.mid_stream) = (origin.next_index, origin.mid_stream);
+        if lost[0] || origin.gaps[0] {
+            pairing.lose_requests();
+        }
+        if lost[1] || origin.gaps[1] {
+            pairing.lose_responses();
+        }
         Http1 {
             client: side(0),
             server: side(1),
@@ -207,6 +215,7 @@ impl Http1 {
             State::Chunks(chunked) => self.read_chunks(engine, direction, time, bytes, chunked),
             State::Trailer => self.read_trailer(engine, direction, time, bytes),
             State::Lost => self.read_lost(engine, direction, bytes),
+            State::Unsent(left) => self.read_unsent(engine, direction, time, bytes, left),
             State::Held => {
                 let held = self.held.get_or_insert_default();
                 held.push(direction, time, bytes);
@@ -227,6 +236,11 @@ impl Http1 {
         len: u64,
         truncated: bool,
     ) {
+        if let (Direction::ToServer, State::Unsent(left)) = (direction, self.client.state) {
+            self.client.state = State::Length(left);
+            self.client.buffer.clear();
+            self.release_held(engine);
+        }
         self.turn(direction);
         let silence = self.last_time.replace(time).map_or(Duration::ZERO, |last| time.since(last));
         self.pairing.bytes_came(direction, silence);
@@ -348,13 +362,12 @@ impl Http1 {
         }
     }
 
-    /// The client's bytes behind CONNECT or Upgrade belong to HTTP/1: read them.
+    /// What the client sent can be read now.
     fn release_held(&mut self, engine: &mut Engine) {
         self.release = false;
-        if !matches!(self.client.state, State::Held) {
-            return;
+        if matches!(self.client.state, State::Held) {
+            self.client.state = State::Start;
         }
-        self.client.state = State::Start;
         let Some(held) = self.held.take() else { return };
         // Their place in the stream was counted when they came.
         self.client.offset = self.client.offset.saturating_sub(held.stream_bytes(Direction::ToServer));

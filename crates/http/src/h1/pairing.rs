@@ -40,6 +40,8 @@ pub(super) struct Pending {
     pub(super) requested: bool,
     /// The final response has ended.
     pub(super) responded: bool,
+    /// The client waits for 100 (Continue) before it sends the body.
+    pub(super) expects: bool,
     /// There is no request.
     pub(super) is_orphan: bool,
     /// A request that cannot be paired with certainty.
@@ -57,6 +59,7 @@ impl Pending {
             is_head: false,
             body_len: 0,
             holds: false,
+            expects: false,
             requested: false,
             responded: false,
             is_orphan: false,
@@ -111,8 +114,8 @@ impl Pairing {
             self.doubt = false;
         }
         if quiet {
-            (self.unanchored, self.request_gap, self.lost_responses, self.lost_after_newest) =
-                (false, false, false, false);
+            (self.unanchored, self.pipelined) = (false, false);
+            (self.request_gap, self.lost_responses, self.lost_after_newest) = (false, false, false);
         }
     }
 
@@ -145,7 +148,8 @@ impl Pairing {
         if self.lost_response_has_ended() {
             self.give_out_all(engine);
             self.lost_responses = false;
-        } else if self.answering {
+        } else if self.pending.iter().any(|pending| !pending.responded && !pending.is_orphan) {
+            // The flow stage hands over what a client sent after an answer only after that answer.
             self.pipelined = true;
         }
         self.lost_after_newest = false;
@@ -204,8 +208,6 @@ impl Pairing {
             if !newest_is_known && let Some(left) = self.pending.front_mut() {
                 left.unsure = true;
             }
-        } else if self.pending.iter().filter(|pending| !pending.responded).take(2).count() == 2 {
-            self.pipelined = true;
         }
     }
 

@@ -8,7 +8,7 @@ use super::framing::{BodyEnd, Facts};
 use super::pairing::Pending;
 use super::resync::{find_request, find_response};
 use super::scan::LineScan;
-use super::start_line::{is_token, parse_request_line, parse_status_line, strip_line_end};
+use super::start_line::{Guess, is_token, parse_request_line, parse_status_line, recognise_request, strip_line_end};
 use super::switch::{Origin, Switch};
 use super::{Http1, State, body_mut, head, lenient};
 use crate::anomaly::{Anomalies, Anomaly};
@@ -296,6 +296,7 @@ impl Http1 {
         let mut pending = Pending::new(transaction);
         pending.asked = asked;
         pending.is_head = is_head;
+        pending.expects = facts.expects_continue();
         pending.holds = !cut && (is_connect || asked.is_some());
         self.pairing.doubt |= ambiguous || facts.anomalies.contains(Anomaly::HeaderLimit);
         self.pairing.add_request(engine, pending);
@@ -350,7 +351,14 @@ impl Http1 {
             transaction.anomalies.insert(Anomaly::SegmentConflict);
         }
         if !pending.requested {
-            transaction.anomalies.insert(Anomaly::EarlyResponse);
+            match self.client.state {
+                State::Length(left)
+                    if pending.expects && left == pending.body_len && transaction.informational == 0 =>
+                {
+                    self.client.state = State::Unsent(left);
+                }
+                _ => transaction.anomalies.insert(Anomaly::EarlyResponse),
+            }
         }
         if is_connect && matches!(status, 200..=299) && !cut {
             transaction.response = Some(response);
@@ -389,6 +397,30 @@ impl Http1 {
         }
     }
 
+    /// The server answered before the body: is this the body, or the next request (RFC 9110 §10.1.1)?
+    pub(super) fn read_unsent(
+        &mut self,
+        engine: &mut Engine,
+        direction: Direction,
+        time: Timestamp,
+        bytes: &[u8],
+        left: u64,
+    ) -> usize {
+        let side = self.side(direction);
+        side.buffer.extend_from_slice(bytes);
+        let is_long = side.buffer.len() >= engine.config.detect_bytes || side.buffer.len() as u64 >= left;
+        let guess = recognise_request(&side.buffer);
+        self.held.get_or_insert_default().push(direction, time, bytes);
+        match guess {
+            Guess::Yes => self.end_message_untimed(engine, direction, true),
+            Guess::More if !is_long => return bytes.len(),
+            Guess::More | Guess::No => self.side(direction).state = State::Length(left),
+        }
+        self.side(direction).clear_buffer();
+        self.release = true;
+        bytes.len()
+    }
+
     /// Does this 101 change the protocol? Not if nobody asked for it (F044).
     fn switches(&mut self, engine: &mut Engine, status: u16, facts: &Facts) -> bool {
         if status != 101 {
@@ -422,6 +454,7 @@ impl Http1 {
             origin: Origin {
                 mid_stream: self.pairing.mid_stream,
                 next_index: self.pairing.next_index,
+                gaps: [false; 2],
                 offsets: [self.client.offset.saturating_sub(held_len), self.server.offset],
             },
         }));
@@ -476,7 +509,7 @@ impl Http1 {
             BodyEnd::Close => State::Close,
             BodyEnd::Unknown => {
                 self.pairing.doubt = true;
-                return self.lose(engine, direction);
+                return self.lose_place(engine, direction);
             }
         };
         side.state = state;
@@ -589,7 +622,7 @@ impl Http1 {
         odd.remove(Anomaly::LongChunkExtension);
         self.note(direction, anomalies, !odd.is_empty());
         if broken {
-            self.lose(engine, direction);
+            self.lose_place(engine, direction);
             return at;
         }
         self.side(direction).state = if matches!(next, State::Trailer) { next } else { State::Chunks(chunked) };
@@ -656,11 +689,20 @@ impl Http1 {
     fn lose_to_garbage(&mut self, engine: &mut Engine, direction: Direction) {
         self.pairing.doubt = true;
         self.pairing.anomalies.insert(Anomaly::ProtocolChange);
-        self.lose(engine, direction);
+        self.lose_place(engine, direction);
+    }
+
+    /// Bytes are missing, and whole messages with them.
+    pub(super) fn lose(&mut self, engine: &mut Engine, direction: Direction) {
+        self.lose_place(engine, direction);
+        match direction {
+            Direction::ToServer => self.pairing.lose_requests(),
+            Direction::ToClient => self.pairing.lose_responses(),
+        }
     }
 
     /// The place in the stream is lost: the message being read ends here, the next one is looked for.
-    pub(super) fn lose(&mut self, engine: &mut Engine, direction: Direction) {
+    fn lose_place(&mut self, engine: &mut Engine, direction: Direction) {
         let reading = match direction {
             Direction::ToServer => self.pairing.requesting,
             Direction::ToClient => self.pairing.answering,
@@ -668,9 +710,9 @@ impl Http1 {
         if reading {
             self.end_message_untimed(engine, direction, false);
         }
-        match direction {
-            Direction::ToServer => self.pairing.lose_requests(),
-            Direction::ToClient => self.pairing.lose_responses(),
+        if direction == Direction::ToClient {
+            // Responses may stand in what is skipped.
+            self.pairing.lose_responses();
         }
         let side = self.side(direction);
         if !matches!(side.state, State::Lost) {

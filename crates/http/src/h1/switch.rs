@@ -10,6 +10,8 @@ pub(crate) struct Origin {
     pub(crate) mid_stream: bool,
     /// Number of its first transaction.
     pub(crate) next_index: u64,
+    /// By direction (by role): bytes before the first ones are missing, perhaps whole messages.
+    pub(crate) gaps: [bool; 2],
     /// Stream offsets of its first bytes, by direction (by role).
     pub(crate) offsets: [u64; 2],
 }

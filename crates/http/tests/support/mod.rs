@@ -1,5 +1,5 @@
 //! Conversations in, transactions out, for the tests of HTTP/1.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test file uses a part
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::vec_box)] // each test file uses a part
 
 use umbra_flow::{Direction, EndReason};
 use umbra_http::{Config, Connection, Engine, Transaction};
