@@ -65,7 +65,7 @@ impl Default for Prefix {
 /// The answer where the very first bytes of a connection decide: the usual case, without a copy.
 pub(crate) fn at_once(engine: &Engine, mid_stream: bool, direction: Direction, bytes: &[u8]) -> Option<Found> {
     let prefix = bytes.get(..bytes.len().min(engine.config.detect_bytes))?;
-    let verdict = judge(prefix, false);
+    let verdict = judge(prefix, mid_stream, false);
     if matches!(verdict, Verdict::More | Verdict::Nothing) {
         return None;
     }
@@ -95,7 +95,7 @@ impl Detect {
         let room = limit.saturating_sub(prefix.bytes.len());
         let kept = bytes.get(..bytes.len().min(room)).unwrap_or_default();
         prefix.bytes.extend_from_slice(kept);
-        prefix.verdict = judge(&prefix.bytes, prefix.bytes.len() >= limit);
+        prefix.verdict = judge(&prefix.bytes, mid_stream, prefix.bytes.len() >= limit);
         if prefix.verdict == Verdict::Nothing {
             prefix.bytes = Vec::new();
             prefix.turns = prefix.turns.saturating_add(1);
@@ -134,11 +134,16 @@ impl Detect {
                 |prefix: &Prefix| prefix.verdict == Verdict::Nothing && (!mid_stream || prefix.turns >= LATE_TURNS);
             return (given_up(to_server) && given_up(to_client)).then_some(Found::Unknown);
         }
-        verdict.found(
-            direction,
-            mid_stream,
-            [to_server.verdict == Verdict::Nothing, to_client.verdict == Verdict::Nothing],
-        )
+        let Verdict::Http1 { from_client } = verdict else {
+            return verdict.found(direction, mid_stream, [false; 2]);
+        };
+        // What the other side has sent so far may be the middle of a message.
+        let other = direction.opposite();
+        let bytes = &self.prefixes[other.index()].bytes;
+        let guess = if from_client { recognise_response(bytes) } else { recognise_request(bytes) };
+        let mut nothing = [to_server.verdict == Verdict::Nothing, to_client.verdict == Verdict::Nothing];
+        nothing[other.index()] |= guess == Guess::No;
+        verdict.found(direction, mid_stream, nothing)
     }
 }
 
@@ -163,7 +168,7 @@ impl Verdict {
 }
 
 /// Looks at the first bytes of a direction. `last`: there will be no more.
-fn judge(bytes: &[u8], last: bool) -> Verdict {
+fn judge(bytes: &[u8], mid_stream: bool, last: bool) -> Verdict {
     let request = recognise_request(bytes);
     if request == Guess::Yes {
         return Verdict::Http1 { from_client: true };
@@ -176,12 +181,19 @@ fn judge(bytes: &[u8], last: bool) -> Verdict {
     if tls == Guess::Yes {
         return Verdict::Tls;
     }
-    let http2 = h2::recognise(bytes);
+    let http2 = if mid_stream || may_start_http2(bytes) { h2::recognise(bytes) } else { Recognition::No };
     if let Recognition::Yes { late, from_client } = http2 {
         return Verdict::Http2 { late, from_client };
     }
     let open = request == Guess::More || response == Guess::More || tls == Guess::More || http2 == Recognition::More;
     if open && !last { Verdict::More } else { Verdict::Nothing }
+}
+
+/// Where the start of the connection was seen, HTTP/2 begins with the preface or (the server's) SETTINGS, RFC 9113 §3.4.
+fn may_start_http2(bytes: &[u8]) -> bool {
+    let settings = [Some(0), None, None, Some(4), Some(0), Some(0), Some(0), Some(0), Some(0)];
+    bytes.first() == Some(&b'P')
+        || bytes.iter().zip(settings).all(|(byte, expected)| expected.is_none_or(|expected| *byte == expected))
 }
 
 /// A TLS record header (RFC 8446 §5.1): type, version 3.x, length up to 2^14 + 2048; a handshake record begins with a

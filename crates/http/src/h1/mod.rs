@@ -73,6 +73,8 @@ struct Side {
     start: (Timestamp, u64),
     /// Lost: nothing of this turn was read yet, a message is likely to begin here.
     aligned: bool,
+    /// The client: bytes that were taken for a head were dropped, so framing stays in doubt.
+    unclean: bool,
     /// The message that begins here was found while the place was lost.
     found: bool,
     /// A retransmission contradicted bytes of the head being read.
@@ -181,7 +183,12 @@ impl Http1 {
         if self.last_direction.replace(direction) == Some(direction) {
             return false;
         }
+        let doubt = self.pairing.doubt;
         let side = self.side(direction);
+        if doubt && direction == Direction::ToServer && matches!(side.state, State::Head) {
+            // Not a head: the server would not have answered in the middle of one.
+            (side.state, side.unclean) = (State::Lost, true);
+        }
         if matches!(side.state, State::Lost) {
             side.buffer.clear();
             side.aligned = true;

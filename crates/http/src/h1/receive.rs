@@ -763,7 +763,8 @@ impl Http1 {
             self.pairing.doubt = true;
         }
         if direction == Direction::ToServer {
-            let clean = aligned && at == 0 && matches!(self.server.state, State::Start);
+            let unclean = std::mem::take(&mut self.client.unclean);
+            let clean = aligned && at == 0 && !unclean && matches!(self.server.state, State::Start);
             self.pairing.request_begins(clean);
         }
         let side = self.side(direction);
