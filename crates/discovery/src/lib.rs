@@ -1,1 +1,19 @@
-//! umbra-discovery
+//! Transactions to endpoints: service, method and route template, with what was seen of each.
+//!
+//! A worker keeps one [`Endpoints`]; merging those of all workers gives the inventory, and merging is commutative and
+//! associative, so any number of workers gives the same one. Route templates are decided by the shape of each segment
+//! here ([`route`]); evidence over a whole service is not used yet.
+//!
+//! Pure: transactions in, endpoints out.
+#![forbid(unsafe_code)]
+
+mod clients;
+mod endpoint;
+mod endpoints;
+mod host;
+pub mod route;
+
+pub use clients::Clients;
+pub use endpoint::{Coverage, Endpoint, Style};
+pub use endpoints::{Config, Counters, Endpoints, Observation, Observed};
+pub use host::canonical_host;

@@ -1,0 +1,200 @@
+//! What is known of one endpoint.
+
+use umbra_http::Transaction;
+use umbra_wire::Timestamp;
+
+use crate::clients::Clients;
+
+/// How an API is built, each with its own notion of an operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Style {
+    /// Resources addressed by paths.
+    #[default]
+    Rest,
+    /// gRPC and gRPC-Web: the path is `/package.Service/Method`.
+    Grpc,
+    /// A WebSocket.
+    WebSocket,
+    /// A stream of Server-Sent Events.
+    ServerSentEvents,
+}
+
+impl Style {
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Style::Rest => "rest",
+            Style::Grpc => "grpc",
+            Style::WebSocket => "websocket",
+            Style::ServerSentEvents => "sse",
+        }
+    }
+
+    /// The style that a transaction shows.
+    pub fn of(transaction: &Transaction) -> Style {
+        if transaction.websocket.is_some() {
+            Style::WebSocket
+        } else if transaction.grpc.is_some() {
+            Style::Grpc
+        } else if transaction.sse_events.is_some() {
+            Style::ServerSentEvents
+        } else {
+            Style::Rest
+        }
+    }
+}
+
+/// Coverage facts of an endpoint: of how many of its transactions something is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Transactions that lack something: one of the facts below, an unanswered request, a cut body.
+    pub incomplete: u64,
+    /// Transactions with bytes missed by the capture.
+    pub with_gaps: u64,
+    /// Bytes missed.
+    pub gap_bytes: u64,
+    /// Transactions cut by the snap length.
+    pub truncated: u64,
+    /// Transactions of connections joined after their start.
+    pub mid_stream: u64,
+    /// Transactions of which one direction was not seen.
+    pub one_sided: u64,
+    /// Transactions read from contradicted or ambiguous bytes; they confirm nothing.
+    pub tainted: u64,
+}
+
+impl Coverage {
+    fn merge(&mut self, other: &Coverage) {
+        self.incomplete += other.incomplete;
+        self.with_gaps += other.with_gaps;
+        self.gap_bytes = self.gap_bytes.saturating_add(other.gap_bytes);
+        self.truncated += other.truncated;
+        self.mid_stream += other.mid_stream;
+        self.one_sided += other.one_sided;
+        self.tainted += other.tainted;
+    }
+}
+
+/// Distinct status codes kept for one endpoint; servers send a handful, an attacker's reply may hold any number.
+const STATUSES: usize = 64;
+
+/// What was seen of one endpoint. Every part merges by sum, minimum, maximum or union.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `endpoint_id`: first 128 bits of SHA-256 over style, host, method and route; as text 32 hex digits.
+    pub id: [u8; 16],
+    /// Style.
+    pub style: Style,
+    key: Vec<u8>,
+    host_len: u16,
+    method_len: u8,
+    /// A server answered a request with success, from bytes that nothing contradicts.
+    pub confirmed: bool,
+    /// Requests.
+    pub requests: u64,
+    /// Requests without an answer.
+    pub unanswered: u64,
+    /// Answers by status code, ascending.
+    pub statuses: Vec<(u16, u64)>,
+    /// Answers with a status past the cap on distinct ones.
+    pub other_statuses: u64,
+    /// First request.
+    pub first_seen: Timestamp,
+    /// Last request.
+    pub last_seen: Timestamp,
+    /// Distinct clients.
+    pub clients: Clients,
+    /// Request body bytes.
+    pub request_bytes: u64,
+    /// Response body bytes.
+    pub response_bytes: u64,
+    /// Coverage.
+    pub coverage: Coverage,
+}
+
+impl Endpoint {
+    /// An endpoint of which nothing has been seen. `key` is host, method and route, each ended by a zero byte.
+    pub(crate) fn new(id: [u8; 16], style: Style, key: Vec<u8>, host_len: u16, method_len: u8) -> Self {
+        Endpoint {
+            id,
+            style,
+            key,
+            host_len,
+            method_len,
+            confirmed: false,
+            requests: 0,
+            unanswered: 0,
+            statuses: Vec::new(),
+            other_statuses: 0,
+            first_seen: Timestamp(u64::MAX),
+            last_seen: Timestamp(0),
+            clients: Clients::default(),
+            request_bytes: 0,
+            response_bytes: 0,
+            coverage: Coverage::default(),
+        }
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Canonical host of the service.
+    pub fn host(&self) -> &str {
+        text(&self.key[..usize::from(self.host_len)])
+    }
+
+    /// Method.
+    pub fn method(&self) -> &str {
+        let start = usize::from(self.host_len) + 1;
+        text(&self.key[start..start + usize::from(self.method_len)])
+    }
+
+    /// Route template.
+    pub fn route(&self) -> &str {
+        text(self.route_bytes())
+    }
+
+    pub(crate) fn route_bytes(&self) -> &[u8] {
+        &self.key[usize::from(self.host_len) + usize::from(self.method_len) + 2..]
+    }
+
+    /// The id as text: 32 hex digits.
+    pub fn id_hex(&self) -> String {
+        format!("{:032x}", u128::from_be_bytes(self.id))
+    }
+
+    /// Answers of a class: 2 for 2xx and so on.
+    pub fn status_class(&self, class: u16) -> u64 {
+        self.statuses.iter().filter(|(status, _)| status / 100 == class).map(|(_, count)| count).sum()
+    }
+
+    pub(crate) fn count_status(&mut self, status: u16, count: u64) {
+        match self.statuses.binary_search_by_key(&status, |(status, _)| *status) {
+            Ok(place) => self.statuses[place].1 += count,
+            Err(place) if self.statuses.len() < STATUSES => self.statuses.insert(place, (status, count)),
+            Err(_) => self.other_statuses += count,
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Endpoint) {
+        self.confirmed |= other.confirmed;
+        self.requests += other.requests;
+        self.unanswered += other.unanswered;
+        for &(status, count) in &other.statuses {
+            self.count_status(status, count);
+        }
+        self.other_statuses += other.other_statuses;
+        self.first_seen = self.first_seen.min(other.first_seen);
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.clients.merge(&other.clients);
+        self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
+        self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
+        self.coverage.merge(&other.coverage);
+    }
+}
+
+/// Keys are printable ASCII (see `Endpoints::write_key`).
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}

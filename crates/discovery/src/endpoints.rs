@@ -1,0 +1,381 @@
+//! The endpoints that one worker has seen.
+
+use std::collections::VecDeque;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+use sha2::{Digest, Sha256};
+use umbra_http::{Transaction, Upgrade};
+use umbra_wire::Timestamp;
+
+use crate::endpoint::{Endpoint, Style};
+use crate::route;
+
+/// Version of the `endpoint_id` recipe.
+const ID_VERSION: &[u8] = b"1";
+
+/// Bounds of the inventory.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Confirmed endpoints kept; further ones are counted in [`Counters::overflow`] (F070).
+    pub endpoints: usize,
+    /// Endpoints kept that no success has confirmed yet; the oldest makes room, counted in
+    /// [`Counters::unconfirmed_dropped`] (F071, F074).
+    pub unconfirmed: usize,
+    /// Method names outside the registry kept; further ones become `OTHER` (F040).
+    pub odd_methods: usize,
+    /// Key of the hash table (F018): random at each start.
+    pub hash_seed: [u64; 4],
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { endpoints: 50_000, unconfirmed: 10_000, odd_methods: 32, hash_seed: [0; 4] }
+    }
+}
+
+/// What did not become an endpoint, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Transactions looked at.
+    pub transactions: u64,
+    /// Responses without request.
+    pub orphan_responses: u64,
+    /// Requests whose method or path HPACK state hides.
+    pub unknown_path: u64,
+    /// Requests whose endpoint the cap left out.
+    pub overflow: u64,
+    /// Unconfirmed endpoints dropped at their cap.
+    pub unconfirmed_dropped: u64,
+    /// Requests of those.
+    pub unconfirmed_requests_dropped: u64,
+}
+
+/// One transaction as the inventory sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// Canonical host ([`crate::canonical_host`]).
+    pub host: &'a [u8],
+    /// Redacted path without query; `None` if it is unknown.
+    pub path: Option<&'a [u8]>,
+    /// Keyed hash of the client's identity.
+    pub client: u64,
+    /// When.
+    pub time: Timestamp,
+    /// Nothing lacks: both messages whole, nothing missed.
+    pub complete: bool,
+    /// Nothing contradicts the bytes, and the server has acknowledged them where its ACKs are seen (F020, F023).
+    pub trusted: bool,
+    /// The transaction.
+    pub transaction: &'a Transaction,
+}
+
+/// What the inventory made of a transaction, for its event.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// Style.
+    pub style: Style,
+    /// `endpoint_id` and route template; `None` if it is no endpoint or the cap left it out.
+    pub endpoint: Option<([u8; 16], &'a [u8])>,
+}
+
+/// The endpoints that one worker has seen.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    config: Config,
+    hasher: RandomState,
+    table: HashTable<u32>,
+    slots: Vec<Option<Endpoint>>,
+    free: Vec<u32>,
+    /// Slots in the order in which they came unconfirmed; may name slots that were confirmed or freed since.
+    unconfirmed: VecDeque<u32>,
+    unconfirmed_len: usize,
+    odd_methods: Vec<Vec<u8>>,
+    counters: Counters,
+    key: Vec<u8>,
+    route: Vec<u8>,
+}
+
+impl Endpoints {
+    /// No endpoints.
+    pub fn new(config: Config) -> Self {
+        let [a, b, c, d] = config.hash_seed;
+        Endpoints {
+            config,
+            hasher: RandomState::with_seeds(a, b, c, d),
+            table: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            unconfirmed: VecDeque::new(),
+            unconfirmed_len: 0,
+            odd_methods: Vec::new(),
+            counters: Counters::default(),
+            key: Vec::new(),
+            route: Vec::new(),
+        }
+    }
+
+    /// Counters.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Endpoints, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
+        self.slots.iter().flatten()
+    }
+
+    /// Confirmed and unconfirmed endpoints held.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// None held?
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Adds a transaction, and says which endpoint it belongs to.
+    pub fn observe(&mut self, observation: &Observation<'_>) -> Observed<'_> {
+        let transaction = observation.transaction;
+        let style = Style::of(transaction);
+        self.counters.transactions += 1;
+        let nowhere = Observed { style, endpoint: None };
+        let Some(request) = &transaction.request else {
+            self.counters.orphan_responses += 1;
+            return nowhere;
+        };
+        let (Some(path), false) = (observation.path, request.method().is_empty()) else {
+            self.counters.unknown_path += 1;
+            return nowhere;
+        };
+        match style {
+            // A gRPC path names a method, never a resource.
+            Style::Grpc => {
+                self.route.clear();
+                self.route.extend_from_slice(path);
+            }
+            _ => route::template(path, &mut self.route),
+        }
+        let (host_len, method_len) = self.write_key(observation.host, request.method());
+        let Some(slot) = self.find_or_insert(style, host_len, method_len) else {
+            self.counters.overflow += 1;
+            return nowhere;
+        };
+        let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) else { return nowhere };
+        count(endpoint, observation);
+        if !endpoint.confirmed && confirms(observation) {
+            endpoint.confirmed = true;
+            self.unconfirmed_len -= 1;
+        }
+        match self.slots.get(slot as usize) {
+            Some(Some(endpoint)) => Observed { style, endpoint: Some((endpoint.id, endpoint.route_bytes())) },
+            _ => nowhere,
+        }
+    }
+
+    /// Adds what another worker has seen.
+    pub fn merge(&mut self, other: &Endpoints) {
+        for theirs in other.iter() {
+            self.key.clear();
+            self.key.extend_from_slice(theirs.key());
+            let (host_len, method_len) = (theirs.host().len() as u16, theirs.method().len() as u8);
+            let Some(slot) = self.find_or_insert(theirs.style, host_len, method_len) else {
+                self.counters.overflow += theirs.requests;
+                continue;
+            };
+            if let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) {
+                if theirs.confirmed && !endpoint.confirmed {
+                    self.unconfirmed_len -= 1;
+                }
+                endpoint.merge(theirs);
+            }
+        }
+        let (ours, theirs) = (&mut self.counters, &other.counters);
+        ours.transactions += theirs.transactions;
+        ours.orphan_responses += theirs.orphan_responses;
+        ours.unknown_path += theirs.unknown_path;
+        ours.overflow += theirs.overflow;
+        ours.unconfirmed_dropped += theirs.unconfirmed_dropped;
+        ours.unconfirmed_requests_dropped += theirs.unconfirmed_requests_dropped;
+    }
+
+    /// Writes host, method and route to `self.key`, apart by zero bytes; says how long the first two are.
+    fn write_key(&mut self, host: &[u8], method: &[u8]) -> (u16, u8) {
+        self.key.clear();
+        self.key.extend(host.iter().map(|&byte| if byte.is_ascii_graphic() { byte } else { b'_' }));
+        let host_len = self.key.len().min(usize::from(u16::MAX));
+        self.key.truncate(host_len);
+        self.key.push(0);
+        let start = self.key.len();
+        if is_registered(method) {
+            self.key.extend_from_slice(method);
+        } else if self.keep_odd_method(method) {
+            let clean = method.iter().take(32).map(|&b| if b.is_ascii_graphic() { b } else { b'_' });
+            self.key.extend(clean);
+        } else {
+            self.key.extend_from_slice(b"OTHER");
+        }
+        let method_len = self.key.len() - start;
+        self.key.push(0);
+        for &byte in &self.route {
+            if byte.is_ascii_graphic() {
+                self.key.push(byte);
+            } else {
+                // What a path may not hold unescaped (RFC 3986 §3.3) is escaped, so that one route has one form.
+                self.key.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+        }
+        (host_len as u16, method_len as u8)
+    }
+
+    fn keep_odd_method(&mut self, method: &[u8]) -> bool {
+        if self.odd_methods.iter().any(|known| known == method) {
+            return true;
+        }
+        let room = self.odd_methods.len() < self.config.odd_methods && method.len() <= 32;
+        if room {
+            self.odd_methods.push(method.to_vec());
+        }
+        room
+    }
+
+    fn find_or_insert(&mut self, style: Style, host_len: u16, method_len: u8) -> Option<u32> {
+        let hash = self.hasher.hash_one((style as u8, self.key.as_slice()));
+        let (slots, key) = (&self.slots, self.key.as_slice());
+        let same = |slot: &u32| matches!(slots.get(*slot as usize), Some(Some(entry)) if entry.style == style && entry.key() == key);
+        if let Some(&slot) = self.table.find(hash, same) {
+            return Some(slot);
+        }
+        if self.unconfirmed_len >= self.config.unconfirmed {
+            self.drop_oldest_unconfirmed();
+        }
+        if self.table.len() >= self.config.endpoints.saturating_add(self.config.unconfirmed) {
+            return None;
+        }
+        let id = endpoint_id(style, &self.key, host_len, method_len);
+        let endpoint = Endpoint::new(id, style, self.key.clone(), host_len, method_len);
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(endpoint);
+                slot
+            }
+            None => {
+                self.slots.push(Some(endpoint));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.unconfirmed.push_back(slot);
+        self.unconfirmed_len += 1;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.table.insert_unique(hash, slot, |slot| match &slots[*slot as usize] {
+            Some(entry) => hasher.hash_one((entry.style as u8, entry.key())),
+            None => 0,
+        });
+        Some(slot)
+    }
+
+    fn drop_oldest_unconfirmed(&mut self) {
+        while let Some(slot) = self.unconfirmed.pop_front() {
+            match self.slots.get_mut(slot as usize) {
+                Some(place @ Some(_)) if place.as_ref().is_some_and(|endpoint| !endpoint.confirmed) => {
+                    let Some(endpoint) = place.take() else { continue };
+                    let hash = self.hasher.hash_one((endpoint.style as u8, endpoint.key()));
+                    if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
+                        found.remove();
+                    }
+                    self.free.push(slot);
+                    self.unconfirmed_len -= 1;
+                    self.counters.unconfirmed_dropped += 1;
+                    self.counters.unconfirmed_requests_dropped += endpoint.requests;
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Methods of the IANA registry that are met in practice; others are kept up to [`Config::odd_methods`].
+fn is_registered(method: &[u8]) -> bool {
+    matches!(
+        method,
+        b"GET"
+            | b"POST"
+            | b"PUT"
+            | b"DELETE"
+            | b"HEAD"
+            | b"OPTIONS"
+            | b"PATCH"
+            | b"CONNECT"
+            | b"TRACE"
+            | b"PROPFIND"
+            | b"PROPPATCH"
+            | b"MKCOL"
+            | b"COPY"
+            | b"MOVE"
+            | b"LOCK"
+            | b"UNLOCK"
+            | b"REPORT"
+            | b"SEARCH"
+            | b"QUERY"
+    )
+}
+
+/// Is this what a server says to a request that reached something? Only such answers make an endpoint.
+fn confirms(observation: &Observation<'_>) -> bool {
+    let transaction = observation.transaction;
+    let success = match &transaction.response {
+        Some(response) => matches!(response.status, 200..=399) || transaction.upgrade == Some(Upgrade::WebSocket),
+        None => false,
+    };
+    success && observation.trusted && !transaction.coverage.tainted
+}
+
+fn count(endpoint: &mut Endpoint, observation: &Observation<'_>) {
+    let transaction = observation.transaction;
+    endpoint.requests += 1;
+    match &transaction.response {
+        Some(response) => endpoint.count_status(response.status, 1),
+        None => endpoint.unanswered += 1,
+    }
+    endpoint.first_seen = endpoint.first_seen.min(observation.time);
+    endpoint.last_seen = endpoint.last_seen.max(observation.time);
+    endpoint.clients.insert(observation.client);
+    endpoint.request_bytes = endpoint.request_bytes.saturating_add(transaction.request_body.len_bytes);
+    endpoint.response_bytes = endpoint.response_bytes.saturating_add(transaction.response_body.len_bytes);
+    let (facts, seen) = (&mut endpoint.coverage, &transaction.coverage);
+    facts.incomplete += u64::from(!observation.complete);
+    facts.with_gaps += u64::from(seen.gap_bytes > 0);
+    facts.gap_bytes = facts.gap_bytes.saturating_add(seen.gap_bytes);
+    facts.truncated += u64::from(seen.truncated);
+    facts.mid_stream += u64::from(seen.mid_stream);
+    facts.one_sided += u64::from(seen.one_sided);
+    facts.tainted += u64::from(seen.tainted || !observation.trusted);
+}
+
+/// First 128 bits of SHA-256(version ‖ style ‖ host ‖ method ‖ route with each variable as `{}`), parts apart by zero bytes.
+fn endpoint_id(style: Style, key: &[u8], host_len: u16, method_len: u8) -> [u8; 16] {
+    let route_start = usize::from(host_len) + usize::from(method_len) + 2;
+    let mut digest = Sha256::new();
+    digest.update(ID_VERSION);
+    digest.update([0]);
+    digest.update(style.name());
+    digest.update([0]);
+    digest.update(&key[..route_start]);
+    let mut rest = &key[route_start..];
+    while let Some(open) = rest.iter().position(|&byte| byte == b'{') {
+        digest.update(&rest[..open]);
+        digest.update(b"{}");
+        rest = match rest[open..].iter().position(|&byte| byte == b'}') {
+            Some(close) => &rest[open + close + 1..],
+            None => &[],
+        };
+    }
+    digest.update(rest);
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest.finalize()[..16]);
+    id
+}

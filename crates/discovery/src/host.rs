@@ -1,0 +1,99 @@
+//! One canonical form for the host of a service.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+/// Longest host name of DNS (RFC 1035 §2.3.4); a longer authority is cut (F041).
+const HOST_BYTES: usize = 253;
+
+/// Writes the canonical host to `out` (cleared first): lower case, without user info, trailing dot and default port
+/// (80, or 443 with `https`); another port stays, as it tells services apart. Bytes that no host name has become `_`.
+/// Without an authority the service is the server's address, with its port unless that is the default.
+///
+/// Idempotent: the canonical form of a canonical host is itself. Gives how many bytes the host is without its port,
+/// and the port where there is one.
+pub fn canonical_host(
+    authority: Option<&[u8]>,
+    https: bool,
+    server: (IpAddr, u16),
+    out: &mut Vec<u8>,
+) -> (usize, Option<u16>) {
+    out.clear();
+    let default_port = if https { 443 } else { 80 };
+    let authority = authority.unwrap_or_default();
+    let authority = match authority.iter().rposition(|&byte| byte == b'@') {
+        Some(at) => &authority[at + 1..],
+        None => authority,
+    };
+    let (host, port) = split_port(authority);
+    let host = host.strip_suffix(b".").unwrap_or(host);
+    if host.is_empty() {
+        let _ = match server.0 {
+            IpAddr::V6(address) => write!(out, "[{address}]"),
+            IpAddr::V4(address) => write!(out, "{address}"),
+        };
+        return write_port(Some(server.1), default_port, out);
+    }
+    for &byte in host.iter().take(HOST_BYTES) {
+        out.push(match byte {
+            b'A'..=b'Z' => byte.to_ascii_lowercase(),
+            b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'[' | b']' | b':' => byte,
+            _ => b'_',
+        });
+    }
+    write_port(port, default_port, out)
+}
+
+/// Appends a port that is not the default; gives the length before it.
+fn write_port(port: Option<u16>, default_port: u16, out: &mut Vec<u8>) -> (usize, Option<u16>) {
+    let len = out.len();
+    let port = port.filter(|&port| port != default_port);
+    if let Some(port) = port {
+        let _ = write!(out, ":{port}");
+    }
+    (len, port)
+}
+
+/// Splits a trailing `:port` off; a colon inside an IPv6 literal is none. A port that is no number is dropped.
+fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
+    let Some(colon) = authority.iter().rposition(|&byte| byte == b':') else { return (authority, None) };
+    let (host, port) = (&authority[..colon], &authority[colon + 1..]);
+    if port.contains(&b']') || (host.contains(&b':') && !host.ends_with(b"]")) {
+        return (authority, None);
+    }
+    let number = std::str::from_utf8(port).ok().and_then(|text| text.parse::<u16>().ok());
+    (host, number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(authority: &str) -> String {
+        let mut out = Vec::new();
+        canonical_host(Some(authority.as_bytes()), false, ([10, 0, 0, 7].into(), 8080), &mut out);
+        String::from_utf8(out).expect("canonical hosts are ASCII")
+    }
+
+    #[test]
+    fn f041_one_form_for_a_host_however_it_is_written() {
+        for (authority, expected) in [
+            ("API.Example.com", "api.example.com"),
+            ("api.example.com:80", "api.example.com"),
+            ("api.example.com:8443", "api.example.com:8443"),
+            ("api.example.com.", "api.example.com"),
+            ("user:pw@api.example.com", "api.example.com"),
+            ("[2001:DB8::1]:8080", "[2001:db8::1]:8080"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+            ("a.example:port", "a.example"),
+            ("a.example:99999", "a.example"),
+            ("evil\r\nx: y", "evil__x"),
+            ("", "10.0.0.7:8080"),
+        ] {
+            let once = canonical(authority);
+            assert_eq!(once, expected, "{authority:?}");
+            assert_eq!(canonical(&once), once, "idempotent for {authority:?}");
+        }
+        assert_eq!(canonical(&"a".repeat(1000)).len(), HOST_BYTES);
+    }
+}
