@@ -1,0 +1,46 @@
+//! What all workers have learnt, together.
+
+use umbra_discovery::{Endpoint, Endpoints};
+
+use crate::counters::Counters;
+use crate::worker::Worker;
+
+/// The merged state of any number of workers.
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    endpoints: Endpoints,
+    counters: Counters,
+}
+
+impl Inventory {
+    /// Nothing learnt yet. The bounds are those of one worker times the number of workers, so that merging drops
+    /// nothing that a worker kept.
+    pub fn new(mut config: umbra_discovery::Config, workers: usize) -> Self {
+        config.endpoints = config.endpoints.saturating_mul(workers.max(1));
+        config.unconfirmed = config.unconfirmed.saturating_mul(workers.max(1));
+        Inventory { endpoints: Endpoints::new(config), counters: Counters::default() }
+    }
+
+    /// Adds what a worker has learnt.
+    pub fn add(&mut self, worker: &Worker) {
+        self.endpoints.merge(worker.endpoints());
+        self.counters.merge(&worker.counters());
+    }
+
+    /// Counters of all workers.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What was left out, and why.
+    pub fn endpoint_counters(&self) -> &umbra_discovery::Counters {
+        self.endpoints.counters()
+    }
+
+    /// Endpoints by host, route and method: the same order for the same endpoints.
+    pub fn endpoints(&self) -> Vec<&Endpoint> {
+        let mut all: Vec<&Endpoint> = self.endpoints.iter().collect();
+        all.sort_by_key(|endpoint| (endpoint.host(), endpoint.route(), endpoint.method(), endpoint.style));
+        all
+    }
+}

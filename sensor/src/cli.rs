@@ -1,0 +1,227 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Passive API discovery sensor: rebuilds HTTP from mirrored packets and says which API endpoints exist.
+#[derive(Debug, Parser)]
+#[command(name = "umbra", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Short forms: `umbra -r FILE [BPF…]` is `umbra replay FILE -- BPF…`, `umbra -i IFACE [BPF…]` is `umbra run`.
+Exit codes: 64 usage, 65 bad data, 66 no input, 70 internal, 74 input/output, 77 no permission, 78 configuration.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read capture files and print the API inventory.
+    Replay(Replay),
+    /// Listen on interfaces until stopped.
+    Run(Run),
+    /// Check a configuration file, and that what it names can be used.
+    Check(Check),
+    /// Print the JSON Schema of a published record.
+    Schema(Schema),
+    /// Write the completion script of a shell to stdout.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual page to stdout.
+    Man,
+}
+
+/// What `replay` and `run` share.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Configuration file (TOML). Options on the command line win over it.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print the configuration in effect and stop.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// Write one JSON event per transaction to FILE, or to stdout with `-`.
+    #[arg(short, long, value_name = "FILE|-")]
+    pub(crate) events: Option<PathBuf>,
+    /// Write the transactions as HAR 1.2 to FILE, redacted as the events are.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) har: Option<PathBuf>,
+    /// How to print the inventory at the end.
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Worker threads; flows are spread over them.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+    /// Show what redaction hides, for local analysis: any of path, query, headers.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub(crate) reveal: Vec<Reveal>,
+    /// File with the fleet key (at least 32 bytes, mode 0600) of the hashes that stand for credentials.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Only packets that match this BPF filter.
+    #[arg(long, value_name = "BPF")]
+    pub(crate) filter: Option<String>,
+    /// Colours and progress: auto asks whether stderr is a terminal. NO_COLOR is honoured.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    /// Print no summary and no progress, only errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Capture files (pcap, pcapng, also gzip or zstd), directories of them, or `-` for stdin.
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// BPF filter, after `--`.
+    #[arg(last = true, value_name = "BPF")]
+    pub(crate) bpf: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Interface to listen on; may be given several times.
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    pub(crate) interfaces: Vec<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// User to become once the interfaces are open; no capability is kept.
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Stop after this many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) duration: Option<u64>,
+    /// BPF filter.
+    #[arg(value_name = "BPF")]
+    pub(crate) bpf: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Configuration file (TOML).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Capture files to try to open.
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Which record.
+    #[arg(value_enum, default_value_t = Record::Event)]
+    pub(crate) record: Record,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Record {
+    /// One HTTP transaction.
+    Event,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    /// Columns for people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// Nothing.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reveal {
+    /// Paths as on the wire.
+    Path,
+    /// Query strings as on the wire.
+    Query,
+    /// All header fields with their values, credentials and cookies too.
+    Headers,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// If stderr is a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Rewrites the short forms: `-r FILE [BPF…]` and `-i IFACE [BPF…]` without a command, as tcpdump users type them.
+pub(crate) fn expand(mut args: Vec<OsString>) -> Vec<OsString> {
+    let first = args.get(1).and_then(|arg| arg.to_str()).unwrap_or_default();
+    match first {
+        "-r" | "--read" if args.len() > 2 => {
+            args[1] = "replay".into();
+            // Options may follow the file; the first word that is none begins the filter.
+            let mut at = 3;
+            while at < args.len() {
+                let text = args[at].to_string_lossy().into_owned();
+                if text == "--" {
+                    return args;
+                }
+                if !text.starts_with('-') || text == "-" {
+                    args.insert(at, "--".into());
+                    return args;
+                }
+                at += if takes_value(&text) { 2 } else { 1 };
+            }
+            args
+        }
+        "-i" | "--interface" if args.len() > 2 => {
+            args.insert(1, "run".into());
+            args
+        }
+        _ => args,
+    }
+}
+
+/// Does the option's value stand in the next word?
+fn takes_value(option: &str) -> bool {
+    if option.contains('=') || (!option.starts_with("--") && option.len() > 2) {
+        return false;
+    }
+    !matches!(option, "-q" | "--quiet" | "--print-config" | "-h" | "--help")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &str) -> Cli {
+        let args = line.split(' ').map(OsString::from).collect();
+        Cli::try_parse_from(expand(args)).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn short_forms_mean_replay_and_run() {
+        let Command::Replay(replay) = parse("umbra -r x.pcap --events - -q tcp port 80").command else {
+            panic!("not a replay")
+        };
+        assert_eq!(replay.files, [PathBuf::from("x.pcap")]);
+        assert_eq!(replay.bpf, ["tcp", "port", "80"]);
+        assert_eq!(replay.common.events, Some(PathBuf::from("-")));
+        let Command::Replay(replay) = parse("umbra -r x.pcap").command else { panic!("not a replay") };
+        assert!(replay.bpf.is_empty());
+        let Command::Run(run) = parse("umbra -i eth0 tcp port 80").command else { panic!("not a run") };
+        assert_eq!((run.interfaces, run.bpf.len()), (vec!["eth0".to_string()], 3));
+    }
+}
