@@ -22,13 +22,23 @@ pub(crate) const CONFIG: i32 = 78;
 pub(crate) struct Failure {
     code: i32,
     message: String,
+    reported: bool,
 }
 
 impl Failure {
     pub(crate) fn new(code: i32, message: impl fmt::Display) -> Self {
         // A message may quote a file name or a config value: it stays one line whatever those hold.
         let message = message.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Failure { code, message }
+        Failure { code, message, reported: false }
+    }
+
+    /// A failure whose line has been printed already; only the exit code is left to tell.
+    pub(crate) fn reported(code: i32) -> Self {
+        Failure { code, message: String::new(), reported: true }
+    }
+
+    pub(crate) fn was_reported(&self) -> bool {
+        self.reported
     }
 
     pub(crate) fn code(&self) -> i32 {

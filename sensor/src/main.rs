@@ -1,2 +1,129 @@
-//! The `umbra` binary.
-fn main() {}
+//! The `umbra` binary: command line, configuration, threads, signals, sinks.
+
+mod cli;
+mod config;
+mod dispatch;
+mod exit;
+mod key;
+mod output;
+mod progress;
+mod replay;
+mod report;
+#[cfg(feature = "live")]
+mod run;
+mod session;
+mod signals;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::cli::{Cli, Command, Common};
+use crate::config::Config;
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let args = cli::expand(std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { code(exit::USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    match execute(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.was_reported() {
+                eprintln!("umbra: {failure}");
+            }
+            code(failure.code())
+        }
+    }
+}
+
+fn code(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Replay(args) => {
+            let Some(config) = configure(&args.common, &args.bpf, |_| {})? else { return Ok(()) };
+            signals::install()?;
+            replay::replay(&args, &config)
+        }
+        Command::Run(args) => run(&args),
+        Command::Check(args) => check(&args),
+        Command::Schema(_) => print(umbra_event::EVENT_SCHEMA.as_bytes()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "umbra", &mut script);
+            print(&script)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+            rendered.map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+            print(&page)
+        }
+    }
+}
+
+/// The configuration in effect; `None` if it was only to be printed.
+fn configure(common: &Common, bpf: &[String], more: impl FnOnce(&mut Config)) -> Result<Option<Config>, Failure> {
+    let mut config = Config::read(common.config.as_deref())?;
+    config.apply(common, bpf)?;
+    more(&mut config);
+    if common.print_config {
+        print(config.to_toml().as_bytes())?;
+        return Ok(None);
+    }
+    Ok(Some(config))
+}
+
+#[cfg(feature = "live")]
+fn run(args: &cli::Run) -> Result<(), Failure> {
+    let overrides = |config: &mut Config| {
+        if !args.interfaces.is_empty() {
+            config.capture.interfaces = args.interfaces.clone();
+        }
+        if let Some(user) = &args.user {
+            config.capture.user = Some(user.clone());
+        }
+    };
+    let Some(config) = configure(&args.common, &args.bpf, overrides)? else { return Ok(()) };
+    signals::install()?;
+    run::run(args, config)
+}
+
+#[cfg(not(feature = "live"))]
+fn run(_: &cli::Run) -> Result<(), Failure> {
+    Err(Failure::new(exit::USAGE, "this build has no live capture: build with the feature `live`"))
+}
+
+/// `umbra check`: nothing is started; everything that would fail at the start fails here.
+fn check(args: &cli::Check) -> Result<(), Failure> {
+    let config = Config::read(args.config.as_deref())?;
+    key::fleet_key(config.redaction.key_file.as_deref())?;
+    let options = umbra_capture::file::Options { filter: config.capture.filter.clone(), ..Default::default() };
+    if let Some(filter) = &config.capture.filter {
+        umbra_capture::filter::check(filter).map_err(|error| session::capture_failure(&error))?;
+    }
+    if !args.files.is_empty() {
+        let mut files = umbra_capture::file::FileSet::open(&args.files, options)
+            .map_err(|error| session::capture_failure(&error))?;
+        while files.next_batch().map_err(|error| session::capture_failure(&error))?.is_some() {}
+    }
+    print(b"ok\n")
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    match std::io::stdout().lock().write_all(bytes) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(exit::IO, format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

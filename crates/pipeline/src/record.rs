@@ -1,0 +1,310 @@
+//! Transaction to event: redaction happens here, before anything leaves the worker.
+
+use std::net::IpAddr;
+
+use umbra_discovery::{Endpoints, Observation, Style, canonical_host};
+use umbra_event::redact::{FieldFacts, HeaderJson, Redaction, Reveal};
+use umbra_event::{
+    Api, ApiStyle, Body, Capture, Event, Grpc, Peer, PeerMessages, ProtocolVersion, Request, Response, Sensor, Upgrade, Url,
+    UrlScheme, WebSocket,
+};
+use umbra_flow::{Direction, FlowFacts};
+use umbra_http::{Anomaly, HeaderBlock, Scheme, Transaction, Version};
+
+use crate::config::EventConfig;
+use crate::identity::Identity;
+use crate::output::{Output, OutputKind};
+
+/// Turns transactions into records, in buffers that are used again.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    config: EventConfig,
+    /// What templates are made of: redacted whatever is revealed.
+    hidden: Redaction,
+    kind: OutputKind,
+    output: Output,
+    events: u64,
+    interfaces: Vec<String>,
+    host: Vec<u8>,
+    path: Vec<u8>,
+    shown_path: Vec<u8>,
+    query: Vec<u8>,
+    request_headers: HeaderJson,
+    response_headers: HeaderJson,
+}
+
+impl Recorder {
+    pub(crate) fn new(config: EventConfig, kind: OutputKind) -> Recorder {
+        let hidden = Redaction::new(config.redaction.key().clone(), Reveal::default());
+        Recorder {
+            hidden,
+            config,
+            kind,
+            output: Output::default(),
+            events: 0,
+            interfaces: Vec::new(),
+            host: Vec::new(),
+            path: Vec::new(),
+            shown_path: Vec::new(),
+            query: Vec::new(),
+            request_headers: HeaderJson::default(),
+            response_headers: HeaderJson::default(),
+        }
+    }
+
+    pub(crate) fn name_interfaces(&mut self, names: &[String]) {
+        self.interfaces = names.to_vec();
+    }
+
+    pub(crate) fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
+    pub(crate) fn identify(&self, facts: &FlowFacts, client: IpAddr) -> Box<Identity> {
+        Box::new(Identity::new(facts, client, &self.config.sensor_id, self.config.redaction.key()))
+    }
+
+    /// Records a transaction: in the inventory, and as an event where one is wanted. `to_server` is the direction that
+    /// the flow stage gives to what the client sends.
+    pub(crate) fn record(
+        &mut self,
+        transaction: &Transaction,
+        facts: &FlowFacts,
+        identity: &Identity,
+        (client, server): ((IpAddr, u16), (IpAddr, u16)),
+        to_server: Direction,
+        endpoints: &mut Endpoints,
+    ) {
+        let request = transaction.request.as_ref();
+        let https = request.is_some_and(|request| request.scheme == Scheme::Https);
+        let authority = request.and_then(|request| request.authority());
+        let (domain_len, port) = canonical_host(authority, https, server, &mut self.host);
+        let domain_known = authority.is_some_and(|authority| !authority.is_empty());
+
+        let target = request.and_then(|request| request.target());
+        let (raw_path, raw_query) = match target {
+            Some(target) => split_query(target),
+            None => (None, None),
+        };
+        self.path.clear();
+        if let Some(path) = raw_path {
+            self.hidden.path(path, &mut self.path);
+        }
+
+        let one_sided = transaction.coverage.one_sided || facts.one_sided();
+        let complete = is_complete(transaction);
+        let acknowledged = is_acknowledged(transaction, facts, to_server);
+        let time = transaction.request_start.or(transaction.response_start).unwrap_or(facts.first_time);
+        let observed = endpoints.observe(&Observation {
+            host: &self.host,
+            path: raw_path.map(|_| self.path.as_slice()),
+            client: identity.client,
+            time,
+            complete,
+            trusted: acknowledged && !transaction.coverage.tainted,
+            transaction,
+        });
+        if self.kind == OutputKind::None {
+            return;
+        }
+
+        let reveal = self.config.redaction.reveal;
+        let path = match (raw_path, reveal.path) {
+            (None, _) => None,
+            (Some(_), false) => Some(self.path.as_slice()),
+            (Some(raw), true) => {
+                self.shown_path.clear();
+                self.config.redaction.path(raw, &mut self.shown_path);
+                Some(self.shown_path.as_slice())
+            }
+        };
+        self.query.clear();
+        if let Some(query) = raw_query {
+            self.config.redaction.query(query, &mut self.query);
+        }
+
+        let mut anomalies = [""; Anomaly::ALL.len()];
+        let mut anomaly_count = 0;
+        let mut found = transaction.anomalies;
+        if !acknowledged {
+            found.insert(Anomaly::Unacknowledged);
+        }
+        for (slot, anomaly) in anomalies.iter_mut().zip(found.iter()) {
+            *slot = anomaly.name();
+            anomaly_count += 1;
+        }
+
+        let shown_request = request.map(|request| {
+            render(&request.headers, &self.config.redaction, &mut self.request_headers);
+            Request {
+                method: request.method(),
+                header_bytes: Some(request.headers.len_bytes() as u64),
+                headers: Some(&self.request_headers),
+                body: body(&transaction.request_body),
+            }
+        });
+        let shown_response = transaction.response.as_ref().map(|response| {
+            render(&response.headers, &self.config.redaction, &mut self.response_headers);
+            Response {
+                status_code: response.status,
+                informational: transaction.informational,
+                header_bytes: Some(response.headers.len_bytes() as u64),
+                headers: Some(&self.response_headers),
+                body: body(&transaction.response_body),
+            }
+        });
+        let coverage = &transaction.coverage;
+        let interface = self.interfaces.get(facts.interface as usize).map_or("", String::as_str);
+        let event = Event {
+            time_ns: time.nanos(),
+            source: self.config.source,
+            sensor: Sensor { id: &self.config.sensor_id, version: &self.config.sensor_version },
+            capture: Capture {
+                interface,
+                vlan: facts.vlan.as_slice(),
+                complete,
+                gap_bytes: coverage.gap_bytes,
+                truncated: coverage.truncated,
+                mid_stream: coverage.mid_stream,
+                one_sided,
+                tainted: coverage.tainted,
+                unknown_fields: coverage.unknown_fields,
+            },
+            flow_id: identity.flow_id,
+            community_id: &identity.community_id,
+            tx_index: transaction.index,
+            stream_id: transaction.stream_id,
+            client: Peer { address: client.0, port: client.1 },
+            server: Peer { address: server.0, port: server.1 },
+            version: version(transaction),
+            url: request.map(|_| Url {
+                scheme: if https { UrlScheme::Https } else { UrlScheme::Http },
+                domain: if domain_known { self.host.get(..domain_len) } else { None },
+                port: port.filter(|_| domain_known),
+                path,
+                query: raw_query.map(|_| self.query.as_slice()),
+            }),
+            route: observed.endpoint.map(|(_, route)| route),
+            request: shown_request,
+            response: shown_response,
+            ttfb_ns: between(transaction.request_start, transaction.response_start),
+            duration_ns: between(transaction.request_start, transaction.response_end),
+            api: Api {
+                endpoint_id: observed.endpoint.map(|(id, _)| id),
+                style: Some(style(observed.style)),
+                operation: match observed.style {
+                    Style::Grpc => path.and_then(|path| path.strip_prefix(b"/")),
+                    _ => None,
+                },
+            },
+            grpc: transaction.grpc.map(|grpc| Grpc {
+                web: grpc.web,
+                request_messages: grpc.request_messages,
+                response_messages: grpc.response_messages,
+                status_code: grpc.status,
+            }),
+            websocket: transaction.websocket.map(|socket| WebSocket {
+                client: peer_messages(&socket, 0),
+                server: peer_messages(&socket, 1),
+                deflate: socket.deflate,
+                close_code: socket.close_code,
+            }),
+            sse_events: transaction.sse_events,
+            auth: Default::default(),
+            anomalies: anomalies.get(..anomaly_count).unwrap_or_default(),
+            upgrade: transaction.upgrade.map(upgrade),
+            pushed: transaction.pushed,
+            reset: transaction.reset,
+        };
+        match self.kind {
+            OutputKind::JsonLines => event.write_json(&mut self.output.bytes),
+            OutputKind::Har => event.write_har(&mut self.output.bytes),
+            OutputKind::None => {}
+        }
+        self.output.count += 1;
+        self.events += 1;
+    }
+}
+
+/// Path and query of an origin-form target; an empty path stays one.
+fn split_query(target: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
+    match target.iter().position(|&byte| byte == b'?') {
+        Some(mark) => (target.get(..mark), target.get(mark + 1..)),
+        None => (Some(target), None),
+    }
+}
+
+/// Both messages were seen to their ends without a hole.
+fn is_complete(transaction: &Transaction) -> bool {
+    transaction.request.is_some()
+        && transaction.response.is_some()
+        && transaction.request_body.complete
+        && transaction.response_body.complete
+        && transaction.coverage.gap_bytes == 0
+        && !transaction.coverage.truncated
+}
+
+/// The server has acknowledged the request, or its ACKs are not visible (F023): bytes that never reached it prove
+/// nothing.
+fn is_acknowledged(transaction: &Transaction, facts: &FlowFacts, to_server: Direction) -> bool {
+    transaction.request.is_none() || facts.acked(to_server).is_none_or(|acked| acked >= transaction.request_offsets.end)
+}
+
+fn between(start: Option<umbra_wire::Timestamp>, end: Option<umbra_wire::Timestamp>) -> Option<u64> {
+    Some(u64::try_from(end?.since(start?).as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn render(headers: &HeaderBlock, redaction: &Redaction, out: &mut HeaderJson) {
+    out.clear();
+    for (field, name, value) in headers.iter() {
+        out.push(redaction, name, value, FieldFacts { trailer: field.trailer, unknown: field.unknown });
+    }
+}
+
+fn body(body: &umbra_http::Body) -> Body {
+    Body { size_bytes: body.len_bytes, missing_bytes: body.missing_bytes, complete: body.complete }
+}
+
+fn version(transaction: &Transaction) -> ProtocolVersion {
+    let version = match (&transaction.request, &transaction.response) {
+        (Some(request), _) => request.version,
+        (None, Some(response)) => response.version,
+        (None, None) => Version::Http11,
+    };
+    match version {
+        Version::Http09 => ProtocolVersion::Http09,
+        Version::Http10 => ProtocolVersion::Http10,
+        Version::Http11 => ProtocolVersion::Http11,
+        Version::Http2 => ProtocolVersion::Http2,
+    }
+}
+
+fn style(style: Style) -> ApiStyle {
+    match style {
+        Style::Rest | Style::ServerSentEvents => ApiStyle::Rest,
+        Style::Grpc => ApiStyle::Grpc,
+        Style::WebSocket => ApiStyle::Websocket,
+    }
+}
+
+fn peer_messages(socket: &umbra_http::WebSocket, direction: usize) -> PeerMessages {
+    let of = |counts: &[u64; 2]| counts.get(direction).copied().unwrap_or_default();
+    PeerMessages {
+        frames: of(&socket.frames),
+        messages: of(&socket.messages),
+        payload_bytes: of(&socket.payload_bytes),
+    }
+}
+
+fn upgrade(upgrade: umbra_http::Upgrade) -> Upgrade {
+    match upgrade {
+        umbra_http::Upgrade::WebSocket => Upgrade::Websocket,
+        umbra_http::Upgrade::H2c => Upgrade::H2c,
+        umbra_http::Upgrade::Tunnel => Upgrade::Tunnel,
+        umbra_http::Upgrade::Other => Upgrade::Other,
+    }
+}

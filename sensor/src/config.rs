@@ -1,0 +1,347 @@
+//! The configuration: defaults, then the file, then the command line; unknown keys are refused.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{Common, Format, Reveal};
+use crate::exit::{self, Failure};
+
+/// Everything that can be set. The file has one table for each member.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) sensor: Sensor,
+    pub(crate) capture: Capture,
+    pub(crate) flow: Flow,
+    pub(crate) http: Http,
+    pub(crate) inventory: Inventory,
+    pub(crate) output: Output,
+    pub(crate) redaction: Redaction,
+}
+
+/// Who this sensor is.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sensor {
+    /// Name in every record.
+    pub(crate) id: String,
+    /// Worker threads.
+    pub(crate) workers: u16,
+    /// Memory for flows and messages of all workers, MiB. At the bound the least recently active flows are dropped.
+    pub(crate) memory_mib: u32,
+}
+
+impl Default for Sensor {
+    fn default() -> Self {
+        Sensor { id: "umbra".into(), workers: 1, memory_mib: 512 }
+    }
+}
+
+/// Where packets come from.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Capture {
+    /// Interfaces of `umbra run`.
+    pub(crate) interfaces: Vec<String>,
+    /// BPF filter.
+    pub(crate) filter: Option<String>,
+    /// Put the interfaces into promiscuous mode.
+    pub(crate) promiscuous: bool,
+    /// Kernel ring of each worker, MiB.
+    pub(crate) buffer_mib: u32,
+    /// Bytes captured of each packet.
+    pub(crate) snap_length: u32,
+    /// User to become once the interfaces are open.
+    pub(crate) user: Option<String>,
+    /// Endpoints (`host:port`) whose traffic is the sensor's own and is not captured (F107).
+    pub(crate) exclude: Vec<String>,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Capture {
+            interfaces: Vec::new(),
+            filter: None,
+            promiscuous: true,
+            buffer_mib: 64,
+            snap_length: 65_535,
+            user: None,
+            exclude: Vec::new(),
+        }
+    }
+}
+
+/// What to do with wrong TCP checksums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Checksum {
+    /// Not looked at.
+    #[default]
+    Off,
+    /// Enforced on directions that usually verify.
+    Auto,
+    /// Enforced.
+    Strict,
+}
+
+/// Reassembly.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Flow {
+    /// The VLAN id tells flows apart. Off, because the directions of a flow may be tagged differently.
+    pub(crate) vlan_in_key: bool,
+    /// TCP checksums.
+    pub(crate) checksum: Checksum,
+    /// Flows of one worker.
+    pub(crate) max_flows: usize,
+    /// Silence after which an established flow ends, seconds.
+    pub(crate) idle_seconds: u64,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        let flow = umbra_flow::Config::default();
+        Flow {
+            vlan_in_key: flow.vlan_in_key,
+            checksum: Checksum::Off,
+            max_flows: flow.max_flows,
+            idle_seconds: flow.established_timeout.as_secs(),
+        }
+    }
+}
+
+/// HTTP limits; see `umbra_http::Config`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Http {
+    /// Bytes of a message head kept.
+    pub(crate) head_bytes: usize,
+    /// Bytes of a request target kept.
+    pub(crate) target_bytes: usize,
+    /// Requests of a connection that wait for their answer.
+    pub(crate) pending: usize,
+    /// Live HTTP/2 streams of a connection.
+    pub(crate) streams: usize,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        let http = umbra_http::Config::default();
+        Http {
+            head_bytes: http.head_bytes,
+            target_bytes: http.target_bytes,
+            pending: http.pending,
+            streams: http.streams,
+        }
+    }
+}
+
+/// Bounds of the inventory.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Inventory {
+    /// Confirmed endpoints kept.
+    pub(crate) endpoints: usize,
+    /// Endpoints kept that no success has confirmed.
+    pub(crate) unconfirmed: usize,
+}
+
+impl Default for Inventory {
+    fn default() -> Self {
+        let discovery = umbra_discovery::Config::default();
+        Inventory { endpoints: discovery.endpoints, unconfirmed: discovery.unconfirmed }
+    }
+}
+
+/// Where records go.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Output {
+    /// JSON events: a file, or `-` for stdout.
+    pub(crate) events: Option<PathBuf>,
+    /// `run` begins a new events file at this size, MiB; 0: never.
+    pub(crate) rotate_mib: u64,
+    /// Rotated files kept.
+    pub(crate) rotate_files: u32,
+    /// HAR file.
+    pub(crate) har: Option<PathBuf>,
+    /// Inventory at the end.
+    pub(crate) format: Format,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Output { events: None, rotate_mib: 256, rotate_files: 8, har: None, format: Format::Table }
+    }
+}
+
+/// What is hidden.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Redaction {
+    /// What to show nevertheless.
+    pub(crate) reveal: Vec<Reveal>,
+    /// File with the fleet key. Without one a random key is used, and hashes differ from run to run.
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads a file; without one, the defaults.
+    ///
+    /// # Errors
+    /// A file that cannot be read or holds an unknown key or a wrong value: one line naming file, line and key.
+    pub(crate) fn read(path: Option<&Path>) -> Result<Config, Failure> {
+        let Some(path) = path else { return Ok(Config::default()) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(exit::CONFIG, format!("{}: {error}", path.display())))?;
+        Self::parse(&text).map_err(|message| Failure::new(exit::CONFIG, format!("{}:{message}", path.display())))
+    }
+
+    /// Parses TOML; the error is `LINE: what is wrong`, and quotes no value (it may be a secret).
+    fn parse(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            format!("{line}: {}", without_values(error.message()))
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Values that must not be zero, and names that must be ones.
+    fn check(&self) -> Result<(), String> {
+        let positive: [(&str, u64); 9] = [
+            ("sensor.workers", u64::from(self.sensor.workers)),
+            ("sensor.memory_mib", u64::from(self.sensor.memory_mib)),
+            ("capture.buffer_mib", u64::from(self.capture.buffer_mib)),
+            ("capture.snap_length", u64::from(self.capture.snap_length)),
+            ("flow.max_flows", self.flow.max_flows as u64),
+            ("http.head_bytes", self.http.head_bytes as u64),
+            ("http.pending", self.http.pending as u64),
+            ("http.streams", self.http.streams as u64),
+            ("inventory.endpoints", self.inventory.endpoints as u64),
+        ];
+        for (key, value) in positive {
+            if value == 0 {
+                return Err(format!(" {key} must be at least 1"));
+            }
+        }
+        if self.sensor.id.is_empty() || self.sensor.id.chars().any(char::is_control) {
+            return Err(" sensor.id must be a name without control characters".into());
+        }
+        Ok(())
+    }
+
+    /// Lets the command line win.
+    pub(crate) fn apply(&mut self, common: &Common, bpf: &[String]) -> Result<(), Failure> {
+        if let Some(workers) = common.workers {
+            self.sensor.workers = workers;
+        }
+        if let Some(events) = &common.events {
+            self.output.events = Some(events.clone());
+        }
+        if let Some(har) = &common.har {
+            self.output.har = Some(har.clone());
+        }
+        if let Some(format) = common.format {
+            self.output.format = format;
+        }
+        if let Some(key_file) = &common.key_file {
+            self.redaction.key_file = Some(key_file.clone());
+        }
+        if !common.reveal.is_empty() {
+            self.redaction.reveal = common.reveal.clone();
+        }
+        match (&common.filter, bpf.is_empty()) {
+            (Some(_), false) => {
+                return Err(Failure::new(exit::USAGE, "a BPF filter was given twice: by --filter and as words"));
+            }
+            (Some(filter), true) => self.capture.filter = Some(filter.clone()),
+            (None, false) => self.capture.filter = Some(bpf.join(" ")),
+            (None, true) => {}
+        }
+        self.check().map_err(|message| Failure::new(exit::USAGE, message.trim_start()))
+    }
+
+    /// The configuration as a file that would give it.
+    pub(crate) fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// Settings of one worker.
+    pub(crate) fn pipeline(&self, source: umbra_event::Source, key: &[u8; 32], seed: [u64; 4]) -> umbra_pipeline::Config {
+        let workers = usize::from(self.sensor.workers);
+        let memory = (self.sensor.memory_mib as usize) << 20;
+        let mut config = umbra_pipeline::Config::default();
+        config.wire.hash_seed = seed;
+        config.wire.checksums = self.flow.checksum != Checksum::Off;
+        config.flow.hash_seed = seed;
+        config.flow.vlan_in_key = self.flow.vlan_in_key;
+        config.flow.checksum = match self.flow.checksum {
+            Checksum::Off => umbra_flow::ChecksumPolicy::Off,
+            Checksum::Auto => umbra_flow::ChecksumPolicy::Auto,
+            Checksum::Strict => umbra_flow::ChecksumPolicy::Strict,
+        };
+        config.flow.max_flows = self.flow.max_flows;
+        config.flow.max_total_bytes = config.flow.max_total_bytes.min(memory / workers / 2);
+        config.flow.established_timeout = std::time::Duration::from_secs(self.flow.idle_seconds);
+        config.http.head_bytes = self.http.head_bytes;
+        config.http.target_bytes = self.http.target_bytes;
+        config.http.pending = self.http.pending;
+        config.http.streams = self.http.streams;
+        config.discovery.hash_seed = seed;
+        config.discovery.endpoints = self.inventory.endpoints;
+        config.discovery.unconfirmed = self.inventory.unconfirmed;
+        config.memory_bytes = memory / workers;
+        config.event.source = source;
+        config.event.sensor_id = self.sensor.id.as_str().into();
+        config.event.sensor_version = env!("CARGO_PKG_VERSION").into();
+        config.event.redaction = umbra_event::redact::Redaction {
+            reveal_path: self.redaction.reveal.contains(&Reveal::Path),
+            reveal_query: self.redaction.reveal.contains(&Reveal::Query),
+            reveal_headers: self.redaction.reveal.contains(&Reveal::Headers),
+            key: *key,
+        };
+        config
+    }
+}
+
+/// A parser's message without the values it quotes, on one line.
+fn without_values(message: &str) -> String {
+    let parts = message.split('"').enumerate();
+    parts.map(|(number, part)| if number % 2 == 0 { part.replace('\n', " ") } else { "\"…\"".into() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn f105_a_wrong_key_or_value_is_named_with_its_line() {
+        for (text, expected) in [
+            ("[sensor]\nidd = \"x\"\n", "2: unknown field `idd`"),
+            ("[sensr]\n", "1: unknown field `sensr`"),
+            ("[flow]\nmax_flows = 0\n", " flow.max_flows must be at least 1"),
+            ("[sensor]\n\nworkers = \"two\"\n", "3: invalid type"),
+            ("[output\n", "1: "),
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.starts_with(expected), "{text:?} gives {error:?}");
+            assert!(!error.contains('\n'), "one line: {error:?}");
+        }
+    }
+
+    #[test]
+    fn f105_a_value_is_not_echoed() {
+        let error = Config::parse("[redaction]\nkey_file = [\"hunter2\"]\n").unwrap_err()
+            + &Config::parse("[sensor]\nworkers = \"hunter2\"\n").unwrap_err();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn what_print_config_prints_reads_back() {
+        let config = Config::default();
+        assert_eq!(Config::parse(&config.to_toml()).unwrap(), config);
+    }
+}

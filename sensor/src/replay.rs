@@ -1,0 +1,172 @@
+//! `umbra replay`: capture files through one worker in this thread, or through several fed by it.
+
+use std::time::{Duration, Instant};
+
+use umbra_capture::file::{Batch, FileSet, Options};
+use umbra_event::Source;
+use umbra_pipeline::{Inventory, Worker};
+use umbra_wire::{Packet, PacketClock, Timestamp};
+
+use crate::config::Config;
+use crate::dispatch::Dispatcher;
+use crate::exit::{self, Failure};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::session::{self, Session};
+use crate::signals;
+
+/// How often workers look for what timed out, in packet time.
+const TICK: Duration = Duration::from_secs(1);
+/// Event bytes a worker gathers before it takes the writer's lock.
+pub(crate) const FLUSH_BYTES: usize = 256 * 1024;
+
+/// Replays `paths`.
+pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), Failure> {
+    let session = Session::open(config, Source::Replay, false)?;
+    let options = Options { filter: config.capture.filter.clone(), ..Options::default() };
+    let mut files = FileSet::open(&args.files, options).map_err(|error| session::capture_failure(&error))?;
+    let progress = Progress::new(&args.common, files.progress().bytes_total);
+    let started = Instant::now();
+    let mut source = Packets { files: &mut files, progress, first_failure: None, packets: 0 };
+    let workers = match usize::from(config.sensor.workers) {
+        1 => vec![alone(&mut source, &session)],
+        count => spread(&mut source, &session, count)?,
+    };
+    let Packets { progress, first_failure, packets, .. } = source;
+    progress.finish();
+    session.output.finish();
+    let mut inventory = Inventory::new(session.pipeline.discovery.clone(), workers.len());
+    for worker in &workers {
+        inventory.add(worker);
+    }
+    if !args.common.quiet {
+        let (dispatched, bytes) = (packets, files.progress().bytes_read);
+        session::summary(&inventory, &session.output, dispatched, bytes, started.elapsed());
+    }
+    session.print_inventory(&inventory)?;
+    match first_failure {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+/// Batches of packets; a damaged file is reported and the others go on.
+struct Packets<'a> {
+    files: &'a mut FileSet,
+    progress: Progress,
+    first_failure: Option<Failure>,
+    packets: u64,
+}
+
+impl Packets<'_> {
+    fn next(&mut self, session: &Session) -> Option<Batch> {
+        loop {
+            if signals::stopped() || session.output.is_closed() {
+                return None;
+            }
+            match self.files.next_batch() {
+                Ok(Some(batch)) => {
+                    self.packets += batch.len() as u64;
+                    self.progress.show(self.files.progress().bytes_read, self.packets, session.output.written());
+                    return Some(batch);
+                }
+                Ok(None) => return None,
+                Err(error) => {
+                    let failure = session::capture_failure(&error);
+                    self.progress.line(&format!("umbra: {failure}"));
+                    self.first_failure.get_or_insert_with(|| Failure::reported(failure.code()));
+                }
+            }
+        }
+    }
+}
+
+/// One worker in this thread: no queue between reading and parsing.
+fn alone(source: &mut Packets<'_>, session: &Session) -> Worker {
+    let mut worker = session.worker();
+    let mut ticks = Ticks::new(&session.pipeline.wire);
+    let mut named = 0;
+    while let Some(batch) = source.next(session) {
+        name_interfaces(&mut worker, source.files.interfaces(), &mut named);
+        for packet in batch.packets() {
+            if let Some(now) = ticks.due(&packet) {
+                worker.handle_timeout(now);
+            }
+            worker.handle_packet(&packet);
+        }
+        flush(&mut worker, session, FLUSH_BYTES);
+    }
+    worker.finish(ticks.now());
+    flush(&mut worker, session, 0);
+    worker
+}
+
+/// Several workers: this thread reads and decodes, and hands each segment to the worker that owns its flow.
+fn spread(source: &mut Packets<'_>, session: &Session, count: usize) -> Result<Vec<Worker>, Failure> {
+    let mut ticks = Ticks::new(&session.pipeline.wire);
+    std::thread::scope(|scope| {
+        let mut dispatcher = Dispatcher::start(scope, session, count)?;
+        while let Some(batch) = source.next(session) {
+            dispatcher.begin(source.files.interfaces());
+            for packet in batch.packets() {
+                if let Some(now) = ticks.due(&packet) {
+                    dispatcher.timeout(now);
+                }
+                dispatcher.packet(&packet, &batch);
+            }
+            dispatcher.send(&batch);
+        }
+        dispatcher.finish(ticks.now())
+    })
+}
+
+/// Tells a worker the names of interfaces that have turned up.
+pub(crate) fn name_interfaces(worker: &mut Worker, names: &[String], named: &mut usize) {
+    if *named < names.len() {
+        worker.name_interfaces(names);
+        *named = names.len();
+    }
+}
+
+/// Writes what a worker has ready once it is more than `least` bytes.
+pub(crate) fn flush(worker: &mut Worker, session: &Session, least: usize) {
+    let output = worker.output();
+    if output.bytes.len() > least {
+        session.output.write(&output.bytes, output.count);
+        output.clear();
+    }
+}
+
+/// When workers look for timeouts: at the same places of the packet order whatever the number of workers, so that the
+/// result does not depend on it.
+struct Ticks {
+    clock: PacketClock,
+    now: Timestamp,
+    next: Timestamp,
+}
+
+impl Ticks {
+    fn new(config: &umbra_wire::Config) -> Self {
+        let clock = PacketClock::new(config.clock_jump, config.clock_confirm);
+        Ticks { clock, now: Timestamp(0), next: Timestamp(0) }
+    }
+
+    #[inline]
+    fn due(&mut self, packet: &Packet<'_>) -> Option<Timestamp> {
+        self.now = self.clock.observe(packet.time);
+        if self.now < self.next {
+            return None;
+        }
+        self.next = self.now.after(TICK);
+        Some(self.now)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+/// A thread that ended by panicking is our fault.
+pub(crate) fn worker_panicked() -> Failure {
+    Failure::new(exit::SOFTWARE, "a worker failed; please report it with the capture if you can share it")
+}

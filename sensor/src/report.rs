@@ -1,0 +1,147 @@
+//! The inventory and the counters as people and programs read them.
+
+use std::fmt::Write as _;
+use std::io;
+
+use serde_json::{Value, json};
+use umbra_discovery::Endpoint;
+use umbra_event::write_rfc3339;
+use umbra_pipeline::Inventory;
+
+use crate::cli::Format;
+
+/// Writes the inventory.
+pub(crate) fn write_inventory(inventory: &Inventory, format: Format, out: &mut dyn io::Write) -> io::Result<()> {
+    match format {
+        Format::Table => out.write_all(table(inventory).as_bytes()),
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &document(inventory))?;
+            out.write_all(b"\n")
+        }
+        Format::None => Ok(()),
+    }
+}
+
+/// Rows of the table: confirmed endpoints, grouped by host.
+fn table(inventory: &Inventory) -> String {
+    let endpoints = inventory.endpoints();
+    let (confirmed, unconfirmed): (Vec<&Endpoint>, Vec<&Endpoint>) =
+        endpoints.into_iter().partition(|endpoint| endpoint.confirmed);
+    let mut text = String::new();
+    let method_width = confirmed.iter().map(|endpoint| endpoint.method().len()).max().unwrap_or(0).max(6);
+    let route_width = confirmed.iter().map(|endpoint| shown(endpoint.route()).chars().count()).max().unwrap_or(0).max(5);
+    let mut host = None;
+    for endpoint in &confirmed {
+        if host != Some(endpoint.host()) {
+            let gap = if host.is_some() { "\n" } else { "" };
+            let _ = writeln!(text, "{gap}{}", shown(endpoint.host()));
+            let _ = writeln!(
+                text,
+                "  {:method_width$}  {:route_width$}  {:>9}  {:>9}  {:>7}  {:>7}  {:>7}  {:<9}  {:<19}  NOTES",
+                "METHOD", "ROUTE", "REQUESTS", "2xx/3xx", "4xx", "5xx", "CLIENTS", "STYLE", "LAST SEEN"
+            );
+            host = Some(endpoint.host());
+        }
+        let _ = writeln!(
+            text,
+            "  {:method_width$}  {:route_width$}  {:>9}  {:>9}  {:>7}  {:>7}  {:>7}  {:<9}  {:<19}  {}",
+            endpoint.method(),
+            shown(endpoint.route()),
+            endpoint.requests,
+            endpoint.status_class(1) + endpoint.status_class(2) + endpoint.status_class(3),
+            endpoint.status_class(4),
+            endpoint.status_class(5),
+            endpoint.clients.count(),
+            endpoint.style.name(),
+            time(endpoint.last_seen.nanos()).get(..19).unwrap_or_default(),
+            notes(endpoint)
+        );
+    }
+    let requests: u64 = unconfirmed.iter().map(|endpoint| endpoint.requests).sum();
+    if !confirmed.is_empty() {
+        text.push('\n');
+    }
+    let hosts = confirmed.chunk_by(|a, b| a.host() == b.host()).count();
+    let _ = writeln!(
+        text,
+        "{} endpoints of {hosts} services; {requests} requests to {} paths that no server answered with success",
+        confirmed.len(),
+        unconfirmed.len()
+    );
+    text
+}
+
+/// What the reader of a row should know: nothing is silently less than it seems.
+fn notes(endpoint: &Endpoint) -> String {
+    let facts = &endpoint.coverage;
+    let named = [
+        (endpoint.unanswered, "unanswered"),
+        (facts.with_gaps, "with gaps"),
+        (facts.truncated, "truncated"),
+        (facts.mid_stream, "joined late"),
+        (facts.one_sided, "one-sided"),
+        (facts.tainted, "untrusted"),
+    ];
+    let parts: Vec<String> =
+        named.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    parts.join(", ")
+}
+
+/// A captured name for a terminal: control and other unprintable characters cannot act on it (F078).
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn time(nanos: u64) -> String {
+    let mut out = Vec::new();
+    write_rfc3339(nanos, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn document(inventory: &Inventory) -> Value {
+    let endpoints: Vec<Value> = inventory.endpoints().into_iter().map(endpoint).collect();
+    let left_out = inventory.endpoint_counters();
+    json!({
+        "schema_version": 1,
+        "endpoints": endpoints,
+        "left_out": {
+            "orphan_responses": left_out.orphan_responses,
+            "unknown_path": left_out.unknown_path,
+            "overflow": left_out.overflow,
+            "unconfirmed_dropped": left_out.unconfirmed_dropped,
+            "unconfirmed_requests_dropped": left_out.unconfirmed_requests_dropped,
+        },
+    })
+}
+
+fn endpoint(endpoint: &Endpoint) -> Value {
+    let statuses: serde_json::Map<String, Value> =
+        endpoint.statuses.iter().map(|(status, count)| (status.to_string(), json!(count))).collect();
+    let facts = &endpoint.coverage;
+    json!({
+        "endpoint_id": endpoint.id_hex(),
+        "style": endpoint.style.name(),
+        "host": endpoint.host(),
+        "method": endpoint.method(),
+        "route": endpoint.route(),
+        "confirmed": endpoint.confirmed,
+        "requests": endpoint.requests,
+        "unanswered": endpoint.unanswered,
+        "statuses": statuses,
+        "other_statuses": endpoint.other_statuses,
+        "first_seen": time(endpoint.first_seen.nanos()),
+        "last_seen": time(endpoint.last_seen.nanos()),
+        "clients": endpoint.clients.count(),
+        "request_bytes": endpoint.request_bytes,
+        "response_bytes": endpoint.response_bytes,
+        "coverage": {
+            "incomplete": facts.incomplete,
+            "with_gaps": facts.with_gaps,
+            "gap_bytes": facts.gap_bytes,
+            "truncated": facts.truncated,
+            "mid_stream": facts.mid_stream,
+            "one_sided": facts.one_sided,
+            "tainted": facts.tainted,
+        },
+    })
+}

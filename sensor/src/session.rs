@@ -1,0 +1,126 @@
+//! What `replay` and `run` share: settings of the workers, the sink, the report at the end.
+
+use std::io;
+use std::time::Duration;
+
+use umbra_event::Source;
+use umbra_pipeline::{Inventory, OutputKind, Worker};
+
+use crate::cli::Format;
+use crate::config::Config;
+use crate::exit::{self, Failure};
+use crate::key;
+use crate::output::Output;
+use crate::report;
+
+/// One run.
+pub(crate) struct Session {
+    pub(crate) pipeline: umbra_pipeline::Config,
+    pub(crate) output: Output,
+    kind: OutputKind,
+    format: Format,
+    events_on_stdout: bool,
+}
+
+impl Session {
+    /// Reads the key and opens the sink.
+    pub(crate) fn open(config: &Config, source: Source, rotate: bool) -> Result<Session, Failure> {
+        let key = key::fleet_key(config.redaction.key_file.as_deref())?;
+        let pipeline = config.pipeline(source, &key, key::hash_seed()?);
+        if !config.redaction.reveal.is_empty() {
+            let what: Vec<String> = config.redaction.reveal.iter().map(|what| format!("{what:?}").to_lowercase()).collect();
+            eprintln!("umbra: warning: {} written as captured; keep the output private", what.join(", "));
+        }
+        Ok(Session {
+            pipeline,
+            output: Output::open(&config.output, rotate)?,
+            kind: match (&config.output.events, &config.output.har) {
+                (Some(_), _) => OutputKind::JsonLines,
+                (None, Some(_)) => OutputKind::Har,
+                (None, None) => OutputKind::None,
+            },
+            format: config.output.format,
+            events_on_stdout: config.output.events.as_deref() == Some("-".as_ref()),
+        })
+    }
+
+    /// A worker of this run.
+    pub(crate) fn worker(&self) -> Worker {
+        Worker::new(self.pipeline.clone(), self.kind)
+    }
+
+    /// Prints the inventory: on stdout, or on stderr when events take stdout.
+    pub(crate) fn print_inventory(&self, inventory: &Inventory) -> Result<(), Failure> {
+        let written = match self.events_on_stdout {
+            true => report::write_inventory(inventory, self.format, &mut io::stderr().lock()),
+            false => report::write_inventory(inventory, self.format, &mut io::stdout().lock()),
+        };
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                return Err(Failure::new(exit::IO, format!("cannot write the inventory: {error}")));
+            }
+            _ => {}
+        }
+        match self.output.error() {
+            Some(error) => {
+                let lost = self.output.lost();
+                Err(Failure::new(exit::IO, format!("cannot write events: {error}; {lost} events are lost")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The exit code of a capture error.
+pub(crate) fn capture_failure(error: &umbra_capture::Error) -> Failure {
+    use umbra_capture::Error;
+    let code = match error {
+        Error::Corrupt { .. } => exit::BAD_DATA,
+        Error::Open { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => exit::NO_PERMISSION,
+        Error::Open { .. } | Error::NoInput => exit::NO_INPUT,
+        Error::Read { .. } => exit::IO,
+        Error::Filter { .. } | Error::FilterLink { .. } | Error::NoBpf => exit::USAGE,
+        Error::Live { permission: true, .. } | Error::Privileges { .. } => exit::NO_PERMISSION,
+        Error::Live { .. } => exit::NO_INPUT,
+        _ => exit::IO,
+    };
+    Failure::new(code, error)
+}
+
+/// One paragraph on stderr: what came in, what came out, what lacks.
+pub(crate) fn summary(inventory: &Inventory, output: &Output, packets: u64, bytes: u64, elapsed: Duration) {
+    let counters = inventory.counters();
+    let http = &counters.http;
+    let seconds = elapsed.as_secs_f64().max(1e-9);
+    eprintln!(
+        "{packets} packets ({:.1} MB) in {seconds:.2} s; {} flows, {} HTTP transactions ({} requests, {} responses)",
+        bytes as f64 / 1e6,
+        counters.flow.flows,
+        http.transactions,
+        http.requests,
+        http.responses,
+    );
+    let mut parts = Vec::new();
+    let mut part = |count: u64, what: &str| {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    };
+    part(http.tls_flows, "TLS flows (no key)");
+    part(http.unknown_flows, "flows of other protocols");
+    part(counters.flow.gap_bytes, "bytes missed by the capture");
+    part(counters.flow.truncated_bytes, "bytes cut by the snap length");
+    part(http.resyncs, "times the next message had to be searched");
+    part(counters.flow.flows_evicted, "flows evicted");
+    part(counters.shed_segments, "segments shed");
+    part(counters.worker_panics, "flows ended by an internal error");
+    part(output.lost(), "events lost");
+    if !parts.is_empty() {
+        eprintln!("  {}", parts.join(", "));
+    }
+    let undecoded = counters.wire.undecoded();
+    if !undecoded.is_empty() {
+        let list: Vec<String> = undecoded.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        eprintln!("  packets without TCP: {}", list.join(", "));
+    }
+}
