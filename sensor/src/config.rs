@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{Common, Format, Reveal};
+use umbra_event::FleetKey;
+use umbra_event::redact::{Redaction, Reveal};
+
+use crate::cli::{self, Common, Format};
 use crate::exit::{self, Failure};
 
 /// Everything that can be set. The file has one table for each member.
@@ -17,7 +20,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) inventory: Inventory,
     pub(crate) output: Output,
-    pub(crate) redaction: Redaction,
+    pub(crate) redaction: RedactionConfig,
 }
 
 /// Who this sensor is.
@@ -54,6 +57,8 @@ pub(crate) struct Capture {
     pub(crate) snap_length: u32,
     /// User to become once the interfaces are open.
     pub(crate) user: Option<String>,
+    /// Keep CAP_NET_RAW, so that every worker can reopen an interface that was removed and made again.
+    pub(crate) keep_net_raw: bool,
     /// Endpoints (`host:port`) whose traffic is the sensor's own and is not captured (F107).
     pub(crate) exclude: Vec<String>,
 }
@@ -67,6 +72,7 @@ impl Default for Capture {
             buffer_mib: 64,
             snap_length: 65_535,
             user: None,
+            keep_net_raw: false,
             exclude: Vec::new(),
         }
     }
@@ -179,9 +185,9 @@ impl Default for Output {
 /// What is hidden.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Redaction {
+pub(crate) struct RedactionConfig {
     /// What to show nevertheless.
-    pub(crate) reveal: Vec<Reveal>,
+    pub(crate) reveal: Vec<cli::Reveal>,
     /// File with the fleet key. Without one a random key is used, and hashes differ from run to run.
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -272,7 +278,7 @@ impl Config {
     pub(crate) fn pipeline(&self, source: umbra_event::Source, key: &[u8; 32], seed: [u64; 4]) -> umbra_pipeline::Config {
         let workers = usize::from(self.sensor.workers);
         let memory = (self.sensor.memory_mib as usize) << 20;
-        let mut config = umbra_pipeline::Config::default();
+        let mut config = umbra_pipeline::Config::new(key);
         config.wire.hash_seed = seed;
         config.wire.checksums = self.flow.checksum != Checksum::Off;
         config.flow.hash_seed = seed;
@@ -296,12 +302,12 @@ impl Config {
         config.event.source = source;
         config.event.sensor_id = self.sensor.id.as_str().into();
         config.event.sensor_version = env!("CARGO_PKG_VERSION").into();
-        config.event.redaction = umbra_event::redact::Redaction {
-            reveal_path: self.redaction.reveal.contains(&Reveal::Path),
-            reveal_query: self.redaction.reveal.contains(&Reveal::Query),
-            reveal_headers: self.redaction.reveal.contains(&Reveal::Headers),
-            key: *key,
+        let reveal = Reveal {
+            path: self.redaction.reveal.contains(&cli::Reveal::Path),
+            query: self.redaction.reveal.contains(&cli::Reveal::Query),
+            headers: self.redaction.reveal.contains(&cli::Reveal::Headers),
         };
+        config.event.redaction = Redaction::new(FleetKey::new(key), reveal);
         config
     }
 }

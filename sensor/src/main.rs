@@ -6,6 +6,8 @@ mod dispatch;
 mod exit;
 mod key;
 mod output;
+#[cfg(feature = "live")]
+mod pressure;
 mod progress;
 mod replay;
 mod report;
@@ -85,17 +87,20 @@ fn configure(common: &Common, bpf: &[String], more: impl FnOnce(&mut Config)) ->
 
 #[cfg(feature = "live")]
 fn run(args: &cli::Run) -> Result<(), Failure> {
-    let overrides = |config: &mut Config| {
-        if !args.interfaces.is_empty() {
-            config.capture.interfaces = args.interfaces.clone();
-        }
-        if let Some(user) = &args.user {
-            config.capture.user = Some(user.clone());
-        }
-    };
-    let Some(config) = configure(&args.common, &args.bpf, overrides)? else { return Ok(()) };
+    let Some(config) = configure(&args.common, &args.bpf, |config| override_run(args, config))? else { return Ok(()) };
     signals::install()?;
     run::run(args, config)
+}
+
+/// What only `run` takes from the command line.
+#[cfg(feature = "live")]
+fn override_run(args: &cli::Run, config: &mut Config) {
+    if !args.interfaces.is_empty() {
+        config.capture.interfaces = args.interfaces.clone();
+    }
+    if let Some(user) = &args.user {
+        config.capture.user = Some(user.clone());
+    }
 }
 
 #[cfg(not(feature = "live"))]

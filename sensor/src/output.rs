@@ -58,6 +58,18 @@ impl Output {
         }
     }
 
+    /// Opens the sink that a new configuration names, and goes on with it: also what a log rotation asks for.
+    #[cfg(feature = "live")]
+    pub(crate) fn reopen(&self, config: &crate::config::Output) -> Result<(), Failure> {
+        let (Some(sink), Some(path)) = (&self.sink, &config.events) else { return Ok(()) };
+        let new = open_events(path, config, true)?;
+        if let Ok(mut sink) = sink.lock() {
+            let _ = sink.finish();
+            *sink = new;
+        }
+        Ok(())
+    }
+
     /// Flushes and ends the sink.
     pub(crate) fn finish(&self) {
         if let Some(sink) = &self.sink

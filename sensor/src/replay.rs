@@ -10,7 +10,7 @@ use umbra_wire::{Packet, PacketClock, Timestamp};
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::exit::{self, Failure};
-use crate::output::Output;
+use crate::key;
 use crate::progress::Progress;
 use crate::session::{self, Session};
 use crate::signals;
@@ -22,7 +22,8 @@ pub(crate) const FLUSH_BYTES: usize = 256 * 1024;
 
 /// Replays `paths`.
 pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), Failure> {
-    let session = Session::open(config, Source::Replay, false)?;
+    let key = key::fleet_key(config.redaction.key_file.as_deref())?;
+    let session = Session::open(config, key, Source::Replay, false)?;
     let options = Options { filter: config.capture.filter.clone(), ..Options::default() };
     let mut files = FileSet::open(&args.files, options).map_err(|error| session::capture_failure(&error))?;
     let progress = Progress::new(&args.common, files.progress().bytes_total);
@@ -40,8 +41,9 @@ pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), F
         inventory.add(worker);
     }
     if !args.common.quiet {
-        let (dispatched, bytes) = (packets, files.progress().bytes_read);
-        session::summary(&inventory, &session.output, dispatched, bytes, started.elapsed());
+        let (megabytes, seconds) = (files.progress().bytes_read as f64 / 1e6, started.elapsed().as_secs_f64());
+        eprintln!("{packets} packets read, {megabytes:.1} MB in {seconds:.2} s");
+        session::summary(inventory.counters(), &session.output);
     }
     session.print_inventory(&inventory)?;
     match first_failure {

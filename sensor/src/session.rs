@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use umbra_event::Source;
 use umbra_pipeline::{Inventory, OutputKind, Worker};
+use umbra_wire::{Counters, EtherKind, FragmentKind, LayerKind, ProtocolKind};
 
 use crate::cli::Format;
 use crate::config::Config;
@@ -23,9 +24,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Reads the key and opens the sink.
-    pub(crate) fn open(config: &Config, source: Source, rotate: bool) -> Result<Session, Failure> {
-        let key = key::fleet_key(config.redaction.key_file.as_deref())?;
+    /// Opens the sink; `rotate` its file by size.
+    pub(crate) fn open(config: &Config, key: [u8; 32], source: Source, rotate: bool) -> Result<Session, Failure> {
         let pipeline = config.pipeline(source, &key, key::hash_seed()?);
         if !config.redaction.reveal.is_empty() {
             let what: Vec<String> = config.redaction.reveal.iter().map(|what| format!("{what:?}").to_lowercase()).collect();
@@ -88,17 +88,16 @@ pub(crate) fn capture_failure(error: &umbra_capture::Error) -> Failure {
 }
 
 /// One paragraph on stderr: what came in, what came out, what lacks.
-pub(crate) fn summary(inventory: &Inventory, output: &Output, packets: u64, bytes: u64, elapsed: Duration) {
-    let counters = inventory.counters();
+pub(crate) fn summary(counters: &umbra_pipeline::Counters, output: &Output) {
     let http = &counters.http;
-    let seconds = elapsed.as_secs_f64().max(1e-9);
     eprintln!(
-        "{packets} packets ({:.1} MB) in {seconds:.2} s; {} flows, {} HTTP transactions ({} requests, {} responses)",
-        bytes as f64 / 1e6,
+        "{} packets, {} flows, {} HTTP transactions ({} requests, {} responses), {} events written",
+        counters.wire.packets,
         counters.flow.flows,
         http.transactions,
         http.requests,
         http.responses,
+        output.written(),
     );
     let mut parts = Vec::new();
     let mut part = |count: u64, what: &str| {
@@ -118,9 +117,43 @@ pub(crate) fn summary(inventory: &Inventory, output: &Output, packets: u64, byte
     if !parts.is_empty() {
         eprintln!("  {}", parts.join(", "));
     }
-    let undecoded = counters.wire.undecoded();
-    if !undecoded.is_empty() {
-        let list: Vec<String> = undecoded.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let list = undecoded(&counters.wire);
+    if !list.is_empty() {
         eprintln!("  packets without TCP: {}", list.join(", "));
     }
+}
+
+/// The same while an interface is watched.
+#[cfg(feature = "live")]
+pub(crate) fn live_summary(counters: &umbra_pipeline::Counters, stats: &umbra_capture::live::LiveStats, output: &Output) {
+    eprintln!(
+        "{} packets received by the kernel, {} dropped by it, {} dropped by the interface",
+        stats.received, stats.dropped, stats.interface_dropped
+    );
+    summary(counters, output);
+}
+
+/// Packets that gave no TCP segment, by kind.
+fn undecoded(wire: &Counters) -> Vec<String> {
+    let mut list: Vec<String> = wire.unknown_links.by_number().iter().map(|(link, count)| format!("{count} of link type {link}")).collect();
+    let mut add = |count: u64, what: &str, kind: &str| {
+        if count > 0 {
+            list.push(format!("{count} {what}{kind}"));
+        }
+    };
+    for kind in EtherKind::ALL {
+        add(wire.ethertype(kind), "", kind.name());
+    }
+    for kind in ProtocolKind::ALL {
+        add(wire.protocol(kind), "", kind.name());
+    }
+    for kind in LayerKind::ALL {
+        add(wire.truncated_at(kind), "cut in ", kind.name());
+        add(wire.malformed_at(kind), "malformed ", kind.name());
+    }
+    for kind in FragmentKind::ALL {
+        add(wire.fragment(kind), "fragments ", kind.name());
+    }
+    add(wire.depth_limit, "", "past the layer limit");
+    list
 }

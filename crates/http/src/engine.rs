@@ -118,6 +118,25 @@ impl Default for Counters {
     }
 }
 
+impl Counters {
+    /// Adds those of another worker.
+    pub fn merge(&mut self, other: &Counters) {
+        self.transactions += other.transactions;
+        self.requests += other.requests;
+        self.responses += other.responses;
+        for (ours, theirs) in self.anomalies.iter_mut().zip(other.anomalies) {
+            *ours += theirs;
+        }
+        self.http1_flows += other.http1_flows;
+        self.http2_flows += other.http2_flows;
+        self.tls_flows += other.tls_flows;
+        self.unknown_flows += other.unknown_flows;
+        self.resyncs += other.resyncs;
+        self.resync_bytes += other.resync_bytes;
+        self.given_up_flows += other.given_up_flows;
+    }
+}
+
 /// Asked once per message head whether its body should be kept.
 pub trait Sampler: Send {
     /// Keep the request body? Asked when the request head is complete.

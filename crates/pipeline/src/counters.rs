@@ -11,6 +11,10 @@ pub struct Counters {
     pub http: umbra_http::Counters,
     /// Event records written.
     pub events: u64,
+    /// Segments of new flows shed because memory was short (F100) or the worker fell behind (F101).
+    pub shed_segments: u64,
+    /// Flows ended because a stage panicked on them (F099).
+    pub worker_panics: u64,
     /// Flows at the moment.
     pub live_flows: u64,
     /// Bytes held at the moment.
@@ -24,6 +28,8 @@ impl Counters {
         self.flow.merge(&other.flow);
         self.http.merge(&other.http);
         self.events += other.events;
+        self.shed_segments += other.shed_segments;
+        self.worker_panics += other.worker_panics;
         self.live_flows += other.live_flows;
         self.memory_bytes += other.memory_bytes;
     }

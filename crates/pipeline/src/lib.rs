@@ -18,4 +18,4 @@ pub use config::{Config, EventConfig};
 pub use counters::Counters;
 pub use inventory::Inventory;
 pub use output::{Output, OutputKind};
-pub use worker::Worker;
+pub use worker::{SHED_LEVELS, Worker};

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use umbra_discovery::{Endpoints, Observation, Style, canonical_host};
+use umbra_event::auth::{Credentials, PrincipalCache};
 use umbra_event::redact::{FieldFacts, HeaderJson, Redaction, Reveal};
 use umbra_event::{
     Api, ApiStyle, Body, Capture, Event, Grpc, Peer, PeerMessages, ProtocolVersion, Request, Response, Sensor, Upgrade, Url,
@@ -31,6 +32,7 @@ pub(crate) struct Recorder {
     query: Vec<u8>,
     request_headers: HeaderJson,
     response_headers: HeaderJson,
+    principals: PrincipalCache,
 }
 
 impl Recorder {
@@ -49,6 +51,7 @@ impl Recorder {
             query: Vec::new(),
             request_headers: HeaderJson::default(),
             response_headers: HeaderJson::default(),
+            principals: PrincipalCache::new(PrincipalCache::DEFAULT_SLOTS),
         }
     }
 
@@ -65,7 +68,7 @@ impl Recorder {
     }
 
     pub(crate) fn identify(&self, facts: &FlowFacts, client: IpAddr) -> Box<Identity> {
-        Box::new(Identity::new(facts, client, &self.config.sensor_id, self.config.redaction.key()))
+        Box::new(Identity::new(facts, client, &self.config.sensor_id, &self.config.key))
     }
 
     /// Records a transaction: in the inventory, and as an event where one is wanted. `to_server` is the direction that
@@ -136,6 +139,16 @@ impl Recorder {
         for (slot, anomaly) in anomalies.iter_mut().zip(found.iter()) {
             *slot = anomaly.name();
             anomaly_count += 1;
+        }
+
+        let mut credentials = Credentials::default();
+        for (field, name, value) in request.iter().flat_map(|request| request.headers.iter()) {
+            if !field.trailer {
+                credentials.field(name, value);
+            }
+        }
+        if let Some(query) = raw_query {
+            credentials.query(query);
         }
 
         let shown_request = request.map(|request| {
@@ -214,7 +227,7 @@ impl Recorder {
                 close_code: socket.close_code,
             }),
             sse_events: transaction.sse_events,
-            auth: Default::default(),
+            auth: credentials.auth(self.config.redaction.key(), &mut self.principals),
             anomalies: anomalies.get(..anomaly_count).unwrap_or_default(),
             upgrade: transaction.upgrade.map(upgrade),
             pushed: transaction.pushed,

@@ -1,9 +1,12 @@
 //! One per core: owns its flows from the packet to the event line.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ahash::RandomState;
 use umbra_discovery::Endpoints;
-use umbra_flow::{Direction, FlowEvent, FlowTable, GapCause};
+use umbra_flow::{Direction, FlowEvent, FlowTable, GapCause, Step};
 use umbra_http::{Connection, Engine, Protocol};
-use umbra_wire::{Decoder, Packet, Segment, Timestamp};
+use umbra_wire::{Decoder, Packet, Segment, SegmentHeader, Timestamp};
 
 use crate::config::Config;
 use crate::counters::Counters;
@@ -19,7 +22,15 @@ pub(crate) struct FlowState {
     identity: Option<Box<Identity>>,
     /// Nothing more is handed over.
     ignored: bool,
+    /// Bytes the connection held after its last step.
+    held_bytes: usize,
 }
+
+/// Steps of shedding: `SHED_LEVELS - 1` of so many parts of the flows can be shed.
+pub const SHED_LEVELS: u8 = 16;
+
+/// Segments between two looks at the memory held.
+const MEMORY_CHECK: u32 = 1024;
 
 /// Owns its flows from the packet to the event line.
 ///
@@ -28,131 +39,231 @@ pub(crate) struct FlowState {
 /// [`finish`](Worker::finish) at the end; take what is ready from [`output`](Worker::output) whenever it suits.
 pub struct Worker {
     decoder: Decoder,
+    stages: Stages,
+    /// What a dispatcher counted that decoded for this worker and others.
+    dispatched: umbra_wire::Counters,
+}
+
+/// Everything behind the decoder, apart from it, so that a segment may borrow the decoder meanwhile.
+struct Stages {
     flows: FlowTable<FlowState>,
     engine: Engine,
     recorder: Recorder,
     endpoints: Endpoints,
+    /// Bytes the connections hold.
+    http_bytes: usize,
+    memory_bytes: usize,
+    until_memory_check: u32,
+    short_of_memory: bool,
+    shed_level: u8,
+    shed_hasher: RandomState,
+    shed_segments: u64,
+    panics: u64,
 }
 
 impl Worker {
-    /// A worker. `interfaces` names what [`Packet::interface`] counts; more can be added as they appear.
+    /// A worker that writes records of this kind.
     pub fn new(config: Config, output: OutputKind) -> Worker {
+        let [a, b, c, d] = config.flow.hash_seed;
         Worker {
             decoder: Decoder::new(config.wire),
-            flows: FlowTable::new(config.flow),
-            engine: Engine::new(config.http),
-            recorder: Recorder::new(config.event, output),
-            endpoints: Endpoints::new(config.discovery),
+            stages: Stages {
+                flows: FlowTable::new(config.flow),
+                engine: Engine::new(config.http),
+                recorder: Recorder::new(config.event, output),
+                endpoints: Endpoints::new(config.discovery),
+                http_bytes: 0,
+                memory_bytes: config.memory_bytes,
+                until_memory_check: MEMORY_CHECK,
+                short_of_memory: false,
+                shed_level: 0,
+                shed_hasher: RandomState::with_seeds(d, c, b, a),
+                shed_segments: 0,
+                panics: 0,
+            },
+            dispatched: umbra_wire::Counters::default(),
         }
     }
 
     /// Names the capture interfaces, in the order of [`Packet::interface`].
     pub fn name_interfaces(&mut self, names: &[String]) {
-        self.recorder.name_interfaces(names);
+        self.stages.recorder.name_interfaces(names);
+    }
+
+    /// Sheds this many sixteenths of the flows, by hash, until told otherwise: below [`SHED_LEVELS`] (F101).
+    pub fn shed(&mut self, level: u8) {
+        self.stages.shed_level = level.min(SHED_LEVELS - 1);
     }
 
     /// Takes a packet in. Odd traffic is counted, not an error.
     pub fn handle_packet(&mut self, packet: &Packet<'_>) {
         if let Some(segment) = self.decoder.decode(packet) {
-            process(&mut self.flows, &mut self.engine, &mut self.recorder, &mut self.endpoints, &segment);
+            self.stages.handle_segment(&segment);
         }
     }
 
     /// Takes a segment in that another [`Decoder`] made.
     pub fn handle_segment(&mut self, segment: &Segment<'_>) {
-        process(&mut self.flows, &mut self.engine, &mut self.recorder, &mut self.endpoints, segment);
+        self.stages.handle_segment(segment);
     }
 
     /// Packet time has reached `now`: ends what has been silent for too long.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        self.flows.handle_timeout(now);
-        self.drain_timeouts();
+        self.stages.guarded(None, |stages| {
+            stages.flows.handle_timeout(now);
+            stages.drain_timeouts();
+        });
     }
 
     /// The input has ended: gives out everything that is left.
     pub fn finish(&mut self, now: Timestamp) {
-        self.flows.finish(now);
-        self.drain_timeouts();
+        self.stages.guarded(None, |stages| {
+            stages.flows.finish(now);
+            stages.drain_timeouts();
+        });
     }
 
     /// Records that are ready; the caller takes them and clears it.
     pub fn output(&mut self) -> &mut Output {
-        self.recorder.output()
+        self.stages.recorder.output()
     }
 
     /// What was seen of each endpoint.
     pub fn endpoints(&self) -> &Endpoints {
-        &self.endpoints
+        &self.stages.endpoints
+    }
+
+    /// Adds the counters of a dispatcher that decoded packets for this worker and others.
+    pub fn add_wire_counters(&mut self, counters: &umbra_wire::Counters) {
+        self.dispatched.merge(counters);
     }
 
     /// Counters of all stages.
     pub fn counters(&self) -> Counters {
+        let mut wire = self.decoder.counters().clone();
+        wire.merge(&self.dispatched);
+        let stages = &self.stages;
         Counters {
-            wire: self.decoder.counters().clone(),
-            flow: *self.flows.counters(),
-            http: self.engine.counters.clone(),
-            events: self.recorder.events(),
-            live_flows: self.flows.len() as u64,
-            memory_bytes: self.flows.memory_bytes() as u64,
+            wire,
+            flow: *stages.flows.counters(),
+            http: stages.engine.counters.clone(),
+            events: stages.recorder.events(),
+            shed_segments: stages.shed_segments,
+            worker_panics: stages.panics,
+            live_flows: stages.flows.len() as u64,
+            memory_bytes: stages.held_bytes() as u64,
+        }
+    }
+}
+
+impl Stages {
+    #[inline]
+    fn handle_segment(&mut self, segment: &Segment<'_>) {
+        if self.until_memory_check == 0 {
+            self.until_memory_check = MEMORY_CHECK;
+            self.short_of_memory = self.held_bytes() > self.memory_bytes;
+        }
+        self.until_memory_check -= 1;
+        if (self.shed_level > 0 || self.short_of_memory) && self.is_shed(&segment.header) {
+            self.shed_segments += 1;
+            return;
+        }
+        self.guarded(Some(&segment.header), |stages| stages.process(segment));
+    }
+
+    fn process(&mut self, segment: &Segment<'_>) {
+        self.flows.handle_segment(segment, |facts| FlowState {
+            connection: Connection::new(facts.mid_stream),
+            identity: None,
+            ignored: false,
+            held_bytes: 0,
+        });
+        while let Some(step) = self.flows.poll(segment) {
+            let id = step.id;
+            let reader = Reader {
+                engine: &mut self.engine,
+                recorder: &mut self.recorder,
+                endpoints: &mut self.endpoints,
+                http_bytes: &mut self.http_bytes,
+            };
+            if reader.advance(step) {
+                self.flows.ignore(id);
+            }
         }
     }
 
     fn drain_timeouts(&mut self) {
         while let Some(step) = self.flows.poll_timeout() {
-            advance(step, &mut self.engine, &mut self.recorder, &mut self.endpoints);
+            let reader = Reader {
+                engine: &mut self.engine,
+                recorder: &mut self.recorder,
+                endpoints: &mut self.endpoints,
+                http_bytes: &mut self.http_bytes,
+            };
+            reader.advance(step);
         }
+    }
+
+    /// Runs a stage so that a bug in it costs the flow that met it and not the sensor (F099).
+    #[inline]
+    fn guarded(&mut self, header: Option<&SegmentHeader>, body: impl FnOnce(&mut Stages)) {
+        // State that a panic left half changed belongs to the flow, which is discarded.
+        if catch_unwind(AssertUnwindSafe(|| body(self))).is_err() {
+            self.panics += 1;
+            self.flows.discard(header);
+            while self.engine.poll_transaction().is_some() {}
+        }
+    }
+
+    /// Is the segment of a flow that is shed? Under memory pressure flows that are known go on.
+    fn is_shed(&self, header: &SegmentHeader) -> bool {
+        let (a, b) = ((header.src, header.src_port), (header.dst, header.dst_port));
+        let hash = self.shed_hasher.hash_one(if a <= b { (a, b) } else { (b, a) });
+        (hash % u64::from(SHED_LEVELS)) < u64::from(self.shed_level)
+            || (self.short_of_memory && !self.flows.contains(header))
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.flows.memory_bytes() + self.http_bytes
     }
 }
 
-/// Apart from `Worker`, so that the decoder may stay borrowed by the segment.
-fn process(
-    flows: &mut FlowTable<FlowState>,
-    engine: &mut Engine,
-    recorder: &mut Recorder,
-    endpoints: &mut Endpoints,
-    segment: &Segment<'_>,
-) {
-    flows.handle_segment(segment, |facts| FlowState {
-        connection: Connection::new(facts.mid_stream),
-        identity: None,
-        ignored: false,
-    });
-    while let Some(step) = flows.poll(segment) {
-        let id = step.id;
-        if advance(step, engine, recorder, endpoints) {
-            flows.ignore(id);
-        }
-    }
+/// What a step of a flow is handed on to.
+struct Reader<'a> {
+    engine: &'a mut Engine,
+    recorder: &'a mut Recorder,
+    endpoints: &'a mut Endpoints,
+    http_bytes: &'a mut usize,
 }
 
-/// Hands one step to the connection and records what came of it. True if the flow is of no further interest.
-fn advance(
-    step: umbra_flow::Step<'_, FlowState>,
-    engine: &mut Engine,
-    recorder: &mut Recorder,
-    endpoints: &mut Endpoints,
-) -> bool {
-    let state = step.app;
-    let connection = &mut state.connection;
-    match step.event {
-        FlowEvent::Data { direction, time, bytes } => connection.handle_data(engine, direction, time, bytes),
-        FlowEvent::Gap { direction, time, len, cause } => {
-            connection.handle_gap(engine, direction, time, len, cause == GapCause::Truncated);
+impl Reader<'_> {
+    /// Hands one step to the connection and records what came of it. True if the flow is of no further interest.
+    fn advance(self, step: Step<'_, FlowState>) -> bool {
+        let Reader { engine, recorder, endpoints, http_bytes } = self;
+        let state = step.app;
+        let connection = &mut state.connection;
+        match step.event {
+            FlowEvent::Data { direction, time, bytes } => connection.handle_data(engine, direction, time, bytes),
+            FlowEvent::Gap { direction, time, len, cause } => {
+                connection.handle_gap(engine, direction, time, len, cause == GapCause::Truncated);
+            }
+            FlowEvent::Conflict { direction } => connection.handle_conflict(engine, direction),
+            FlowEvent::End { direction, time, reason } => connection.handle_end(engine, direction, time, reason),
         }
-        FlowEvent::Conflict { direction } => connection.handle_conflict(engine, direction),
-        FlowEvent::End { direction, time, reason } => connection.handle_end(engine, direction, time, reason),
+        while let Some(transaction) = engine.poll_transaction() {
+            let swapped = connection.roles_swapped();
+            let (client, server) = match swapped {
+                false => (step.facts.client(), step.facts.server()),
+                true => (step.facts.server(), step.facts.client()),
+            };
+            let identity = state.identity.get_or_insert_with(|| recorder.identify(step.facts, client.0));
+            let to_server = if swapped { Direction::ToClient } else { Direction::ToServer };
+            recorder.record(&transaction, step.facts, identity, (client, server), to_server, endpoints);
+            engine.recycle(transaction);
+        }
+        let held = connection.memory_bytes();
+        *http_bytes = (*http_bytes + held).saturating_sub(std::mem::replace(&mut state.held_bytes, held));
+        let done = matches!(connection.protocol(), Protocol::Tls | Protocol::Unknown);
+        done && !std::mem::replace(&mut state.ignored, true)
     }
-    while let Some(transaction) = engine.poll_transaction() {
-        let swapped = connection.roles_swapped();
-        let (client, server) = match swapped {
-            false => (step.facts.client(), step.facts.server()),
-            true => (step.facts.server(), step.facts.client()),
-        };
-        let identity = state.identity.get_or_insert_with(|| recorder.identify(step.facts, client.0));
-        let to_server = if swapped { Direction::ToClient } else { Direction::ToServer };
-        recorder.record(&transaction, step.facts, identity, (client, server), to_server, endpoints);
-        engine.recycle(transaction);
-    }
-    let done = matches!(connection.protocol(), Protocol::Tls | Protocol::Unknown);
-    done && !std::mem::replace(&mut state.ignored, true)
 }

@@ -1,0 +1,294 @@
+//! `umbra run`: one worker thread per capture handle, one thread that writes, and this one for signals and reports.
+
+use std::net::ToSocketAddrs as _;
+use std::sync::{Arc, Mutex};
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use umbra_capture::filter::exclude_filter;
+use umbra_capture::live::{self, LiveConfig, LiveSource, LiveStats, Notice};
+use umbra_capture::privileges::{Privileges, drop_privileges};
+use umbra_event::Source;
+use umbra_pipeline::{Counters, Inventory, Worker};
+use umbra_wire::Timestamp;
+
+use crate::config::Config;
+use crate::exit::{self, Failure};
+use crate::key;
+use crate::pressure::Pressure;
+use crate::replay::worker_panicked;
+use crate::session::{self, Session};
+use crate::signals;
+
+/// How long a worker waits for packets before it looks at the time.
+const WAIT: Duration = Duration::from_millis(100);
+/// How often workers look for timeouts and read the kernel's counters.
+const TICK: Duration = Duration::from_secs(1);
+/// A worker hands its event bytes to the writer at this size, or when there is a pause.
+const FLUSH_BYTES: usize = 128 * 1024;
+/// Buffers that wait for the writer, of all workers: 64 MiB at most. Past it events are lost, counted, and capture goes on.
+const WRITER_QUEUE: usize = 512;
+
+/// Listens until stopped.
+pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Failure> {
+    let key = key::fleet_key(config.redaction.key_file.as_deref())?;
+    let sources = open(&config)?;
+    drop_privileges(&Privileges { user: config.capture.user.clone(), keep_net_raw: config.capture.keep_net_raw })
+        .map_err(|error| session::capture_failure(&error))?;
+    let session = Session::open(&config, key, Source::Live, true)?;
+    if !args.common.quiet {
+        eprintln!("umbra: listening on {}", config.capture.interfaces.join(", "));
+    }
+    let started = Instant::now();
+    let deadline = args.duration.map(|seconds| started + Duration::from_secs(seconds));
+    let status: Vec<Status> = sources.iter().map(|_| Status::default()).collect();
+    let workers = std::thread::scope(|scope| -> Result<Vec<Worker>, Failure> {
+        let (queue, waiting) = bounded::<Lines>(WRITER_QUEUE);
+        let (give_back, spare) = bounded::<Vec<u8>>(WRITER_QUEUE);
+        let session = &session;
+        let writer = spawn(scope, "umbra-writer", move || write(session, &waiting, &give_back))?;
+        let mut threads: Vec<ScopedJoinHandle<'_, Worker>> = Vec::new();
+        let mut stops = Vec::new();
+        for (source, status) in sources.into_iter().zip(&status) {
+            stops.push(source.stop_handle());
+            let lane = Lane { session, status, queue: queue.clone(), spare: spare.clone() };
+            threads.push(spawn(scope, "umbra-worker", move || lane.work(source))?);
+        }
+        drop(queue);
+        while !signals::stopped() && !session.output.is_closed() && deadline.is_none_or(|at| Instant::now() < at) {
+            std::thread::sleep(WAIT);
+            report_notices(&status, &config);
+            if signals::take_counters() {
+                let (counters, stats) = together(&status);
+                session::live_summary(&counters, &stats, &session.output);
+            }
+            if signals::take_reload() {
+                reload(args, &mut config, session);
+            }
+            if threads.iter().any(ScopedJoinHandle::is_finished) {
+                break;
+            }
+        }
+        for stop in &stops {
+            stop.stop();
+        }
+        let workers = threads.into_iter().map(|thread| thread.join().map_err(|_| worker_panicked())).collect();
+        writer.join().map_err(|_| worker_panicked())?;
+        workers
+    })?;
+    report_notices(&status, &config);
+    session.output.finish();
+    let mut inventory = Inventory::new(session.pipeline.discovery.clone(), workers.len());
+    for worker in &workers {
+        inventory.add(worker);
+    }
+    if !args.common.quiet {
+        let (_, stats) = together(&status);
+        session::live_summary(inventory.counters(), &stats, &session.output);
+    }
+    session.print_inventory(&inventory)
+}
+
+fn spawn<'scope, 'env, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, 'env>,
+    name: &str,
+    body: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Failure> {
+    let thread = std::thread::Builder::new().name(name.into()).spawn_scoped(scope, body);
+    thread.map_err(|error| Failure::new(exit::IO, format!("cannot start a thread: {error}")))
+}
+
+/// Opens the interfaces, with what is the sensor's own left out.
+fn open(config: &Config) -> Result<Vec<LiveSource>, Failure> {
+    let capture = &config.capture;
+    if capture.interfaces.is_empty() {
+        return Err(Failure::new(exit::USAGE, "no interface: give -i IFACE, or interfaces in [capture]"));
+    }
+    let mut own = Vec::new();
+    for endpoint in &capture.exclude {
+        let addresses = endpoint.to_socket_addrs().map_err(|error| {
+            Failure::new(exit::CONFIG, format!("capture.exclude: {endpoint}: {error}; write it as address:port"))
+        })?;
+        own.extend(addresses);
+    }
+    live::open(LiveConfig {
+        interfaces: capture.interfaces.clone(),
+        workers: usize::from(config.sensor.workers),
+        filter: exclude_filter(capture.filter.as_deref(), &own),
+        promiscuous: capture.promiscuous,
+        buffer_bytes: (capture.buffer_mib as usize) << 20,
+        snaplen: capture.snap_length,
+        ..LiveConfig::default()
+    })
+    .map_err(|error| session::capture_failure(&error))
+}
+
+/// Event lines on their way to the writer.
+struct Lines {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+/// What a worker tells of itself while it runs.
+#[derive(Default)]
+struct Status {
+    now: Mutex<(Counters, LiveStats)>,
+    notices: Mutex<Vec<Notice>>,
+}
+
+/// One worker's surroundings.
+struct Lane<'a> {
+    session: &'a Session,
+    status: &'a Status,
+    queue: Sender<Lines>,
+    spare: Receiver<Vec<u8>>,
+}
+
+impl Lane<'_> {
+    /// Captures until stopped, and gives the worker back with all that it has learnt.
+    fn work(&self, mut source: LiveSource) -> Worker {
+        let mut worker = self.session.worker();
+        worker.name_interfaces(source.interfaces());
+        let mut ticked = Timestamp(0);
+        let mut clock = umbra_wire::PacketClock::default();
+        let mut pressure = Pressure::default();
+        let mut next_status = Instant::now() + TICK;
+        loop {
+            let mut now = Timestamp(0);
+            let polled = source.poll(WAIT, &mut |packet| {
+                now = clock.observe(packet.time);
+                worker.handle_packet(&packet);
+            });
+            let polled = match polled {
+                Ok(polled) => polled,
+                Err(error) => {
+                    eprintln!("umbra: {error}");
+                    // Not a busy loop while an interface may not be opened again.
+                    std::thread::sleep(WAIT);
+                    continue;
+                }
+            };
+            if polled.packets == 0 {
+                // Nothing older will come: without packets the kernel's clock stands in for packet time.
+                now = clock.observe(polled.time);
+            }
+            if now >= ticked.after(TICK) {
+                ticked = now;
+                worker.handle_timeout(now);
+            }
+            self.hand_over(&mut worker, if polled.packets == 0 { 0 } else { FLUSH_BYTES });
+            if Instant::now() >= next_status {
+                next_status = Instant::now() + TICK;
+                let stats = source.stats();
+                worker.shed(pressure.level(stats.dropped));
+                self.tell(&mut source, &worker, stats);
+            }
+            if polled.stopped && polled.packets == 0 {
+                worker.finish(now);
+                break;
+            }
+        }
+        self.hand_over(&mut worker, 0);
+        let stats = source.stats();
+        self.tell(&mut source, &worker, stats);
+        worker
+    }
+
+    fn tell(&self, source: &mut LiveSource, worker: &Worker, stats: LiveStats) {
+        if let Ok(mut now) = self.status.now.lock() {
+            *now = (worker.counters(), stats);
+        }
+        let notices = source.take_notices();
+        if let Ok(mut waiting) = self.status.notices.lock() {
+            waiting.extend(notices);
+        }
+    }
+
+    /// Gives lines to the writer; a full queue loses them, counted: capture never waits.
+    fn hand_over(&self, worker: &mut Worker, least: usize) {
+        let output = worker.output();
+        if output.count == 0 || output.bytes.len() < least {
+            return;
+        }
+        let bytes = std::mem::replace(&mut output.bytes, self.spare.try_recv().unwrap_or_default());
+        let lines = Lines { bytes, count: std::mem::take(&mut output.count) };
+        if let Err(TrySendError::Full(lines) | TrySendError::Disconnected(lines)) = self.queue.try_send(lines) {
+            self.session.output.lose(lines.count);
+        }
+    }
+}
+
+/// The writer's thread: until all workers have gone.
+fn write(session: &Session, waiting: &Receiver<Lines>, give_back: &Sender<Vec<u8>>) {
+    for mut lines in waiting {
+        session.output.write(&lines.bytes, lines.count);
+        lines.bytes.clear();
+        let _ = give_back.try_send(lines.bytes);
+    }
+}
+
+/// Counters of all workers as they last told.
+fn together(status: &[Status]) -> (Counters, LiveStats) {
+    let (mut counters, mut stats) = (Counters::default(), LiveStats::default());
+    for status in status {
+        if let Ok(now) = status.now.lock() {
+            counters.merge(&now.0);
+            stats.received += now.1.received;
+            stats.dropped += now.1.dropped;
+            stats.interface_dropped += now.1.interface_dropped;
+            stats.early += now.1.early;
+        }
+    }
+    (counters, stats)
+}
+
+/// One line for each capture gap; worker 0 speaks for the interface.
+fn report_notices(status: &[Status], config: &Config) {
+    for status in status {
+        let notices = status.notices.lock().map(|mut notices| std::mem::take(&mut *notices)).unwrap_or_default();
+        for notice in notices {
+            match notice {
+                Notice::Lost { interface, worker: 0, cause, .. } => {
+                    eprintln!("umbra: {}: capture has stopped ({cause:?})", name(config, interface));
+                }
+                Notice::Gap { interface, worker: 0, start, end, .. } => {
+                    let seconds = end.since(start).as_secs_f64();
+                    eprintln!("umbra: {}: capturing again after a gap of {seconds:.1} s", name(config, interface));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn name(config: &Config, interface: u32) -> &str {
+    config.capture.interfaces.get(interface as usize).map_or("?", String::as_str)
+}
+
+/// SIGHUP: a valid file is taken as far as it can be without losing packets, a bad one is refused and the old one stays.
+fn reload(args: &crate::cli::Run, config: &mut Config, session: &Session) {
+    let read = Config::read(args.common.config.as_deref()).and_then(|mut new| {
+        new.apply(&args.common, &args.bpf)?;
+        crate::override_run(args, &mut new);
+        Ok(new)
+    });
+    let new = match read {
+        Ok(new) => new,
+        Err(failure) => return eprintln!("umbra: reload: {failure}; the old configuration stays"),
+    };
+    if let Err(failure) = session.output.reopen(&new.output) {
+        return eprintln!("umbra: reload: {failure}; the old configuration stays");
+    }
+    let restart = Config { output: config.output.clone(), ..new.clone() } != *config;
+    config.output = new.output;
+    let rest = if restart { "; what lies outside [output] takes effect at the next start" } else { "" };
+    eprintln!("umbra: reloaded{rest}");
+}
+
+/// Kept here so that the compiler sees that what threads share may be shared.
+const _: fn() = || {
+    fn shared<T: Sync>() {}
+    shared::<Status>();
+    shared::<Arc<Session>>();
+};
