@@ -1,6 +1,5 @@
 //! Hands decoded segments to the worker that owns their flow, a batch at a time, without copying payload.
 
-use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::thread::{Scope, ScopedJoinHandle};
 

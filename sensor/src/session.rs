@@ -1,7 +1,6 @@
 //! What `replay` and `run` share: settings of the workers, the sink, the report at the end.
 
 use std::io;
-use std::time::Duration;
 
 use umbra_event::Source;
 use umbra_pipeline::{Inventory, OutputKind, Worker};

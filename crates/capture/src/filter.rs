@@ -22,6 +22,14 @@ pub fn exclude_filter(user: Option<&str>, endpoints: &[SocketAddr]) -> Option<St
     if clauses.is_empty() { None } else { Some(clauses.join(" and ")) }
 }
 
+/// Does the filter compile?
+///
+/// # Errors
+/// It does not ([`Error::Filter`]), or this build has no libpcap ([`Error::NoBpf`]).
+pub fn check(text: &str) -> Result<(), Error> {
+    Filter::new(text).map(drop)
+}
+
 /// Compiled programs of one filter, one per link type seen.
 pub(crate) struct Filter {
     #[cfg_attr(not(feature = "live"), allow(dead_code))]

@@ -17,7 +17,6 @@ use crate::identity::Identity;
 use crate::output::{Output, OutputKind};
 
 /// Turns transactions into records, in buffers that are used again.
-#[derive(Debug)]
 pub(crate) struct Recorder {
     config: EventConfig,
     /// What templates are made of: redacted whatever is revealed.
@@ -235,7 +234,7 @@ impl Recorder {
         };
         match self.kind {
             OutputKind::JsonLines => event.write_json(&mut self.output.bytes),
-            OutputKind::Har => event.write_har(&mut self.output.bytes),
+            OutputKind::Har => {}
             OutputKind::None => {}
         }
         self.output.count += 1;
