@@ -80,3 +80,84 @@ pub struct Counters {
     /// Times no history was kept because of `max_history_bytes`.
     pub limit_history: u64,
 }
+
+impl Counters {
+    /// Adds those of another table.
+    pub fn merge(&mut self, other: &Counters) {
+        // Taken apart without `..`: a counter that is not added does not compile.
+        let Counters {
+            segments,
+            flows,
+            flows_mid_stream,
+            flows_reused,
+            flows_evicted,
+            flows_idle,
+            half_open,
+            half_open_evicted,
+            half_open_expired,
+            half_open_refused,
+            closed_forgotten,
+            empty_without_flow,
+            after_close,
+            bad_checksum,
+            paws,
+            bad_ack,
+            out_of_window,
+            bad_reset,
+            bad_fin,
+            stray_syn,
+            urgent,
+            urgent_bytes,
+            syn_data,
+            syn_data_dropped,
+            delivered_bytes,
+            buffered_segments,
+            retransmitted_bytes,
+            late_bytes,
+            conflicts,
+            gaps,
+            gap_bytes,
+            truncated_bytes,
+            limit_direction,
+            limit_flow,
+            limit_global,
+            limit_history,
+        } = *other;
+        self.segments += segments;
+        self.flows += flows;
+        self.flows_mid_stream += flows_mid_stream;
+        self.flows_reused += flows_reused;
+        self.flows_evicted += flows_evicted;
+        self.flows_idle += flows_idle;
+        self.half_open += half_open;
+        self.half_open_evicted += half_open_evicted;
+        self.half_open_expired += half_open_expired;
+        self.half_open_refused += half_open_refused;
+        self.closed_forgotten += closed_forgotten;
+        self.empty_without_flow += empty_without_flow;
+        self.after_close += after_close;
+        self.bad_checksum += bad_checksum;
+        self.paws += paws;
+        self.bad_ack += bad_ack;
+        self.out_of_window += out_of_window;
+        self.bad_reset += bad_reset;
+        self.bad_fin += bad_fin;
+        self.stray_syn += stray_syn;
+        self.urgent += urgent;
+        self.urgent_bytes += urgent_bytes;
+        self.syn_data += syn_data;
+        self.syn_data_dropped += syn_data_dropped;
+        self.delivered_bytes += delivered_bytes;
+        self.buffered_segments += buffered_segments;
+        self.retransmitted_bytes += retransmitted_bytes;
+        self.late_bytes += late_bytes;
+        self.conflicts += conflicts;
+        self.gaps += gaps;
+        self.gap_bytes += gap_bytes;
+        self.truncated_bytes += truncated_bytes;
+        self.limit_direction += limit_direction;
+        self.limit_flow += limit_flow;
+        self.limit_global += limit_global;
+        self.limit_history += limit_history;
+    }
+}

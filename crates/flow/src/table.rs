@@ -4,7 +4,7 @@ use std::fmt;
 
 use ahash::RandomState;
 use hashbrown::HashTable;
-use umbra_wire::{Checksum, Segment, Timestamp};
+use umbra_wire::{Checksum, Segment, SegmentHeader, Timestamp};
 
 use crate::closed::{Closed, ClosedRing};
 use crate::config::{ChecksumPolicy, Config};
@@ -228,6 +228,24 @@ impl<A> FlowTable<A> {
             && let Some(flow) = self.flows.at_mut(id.index)
         {
             flow.state.ignore(&mut self.shared);
+        }
+    }
+
+    /// Does the segment belong to a flow that is known? Half-open and closed connections are none.
+    pub fn contains(&self, header: &SegmentHeader) -> bool {
+        let (key, _) = PackedKey::of(header, self.shared.config.vlan_in_key);
+        matches!(self.find(key.hash(&self.hasher), &key), Some(Place::Flow(_)))
+    }
+
+    /// The reader failed on a step (a bug in it): what was not polled is dropped, and the flow of `header` ends without
+    /// further steps. Its late segments are passed over like those of any closed connection.
+    pub fn discard(&mut self, header: Option<&SegmentHeader>) {
+        self.drop_unpolled();
+        let Some(header) = header else { return };
+        let (key, _) = PackedKey::of(header, self.shared.config.vlan_in_key);
+        if let Some(Place::Flow(index)) = self.find(key.hash(&self.hasher), &key) {
+            self.leave(index, true);
+            self.drop_unpolled();
         }
     }
 

@@ -117,10 +117,9 @@ impl Worker {
 
     /// The input has ended: gives out everything that is left.
     pub fn finish(&mut self, now: Timestamp) {
-        self.stages.guarded(None, |stages| {
-            stages.flows.finish(now);
-            stages.drain_timeouts();
-        });
+        self.stages.flows.finish(now);
+        // A flow that a stage fails on must not take the others along.
+        while !self.stages.guarded(None, Stages::drain_timeouts) {}
     }
 
     /// Records that are ready; the caller takes them and clears it.
@@ -204,15 +203,17 @@ impl Stages {
         }
     }
 
-    /// Runs a stage so that a bug in it costs the flow that met it and not the sensor (F099).
+    /// Runs a stage so that a bug in it costs the flow that met it and not the sensor (F099). False if there was one.
     #[inline]
-    fn guarded(&mut self, header: Option<&SegmentHeader>, body: impl FnOnce(&mut Stages)) {
+    fn guarded(&mut self, header: Option<&SegmentHeader>, body: impl FnOnce(&mut Stages)) -> bool {
         // State that a panic left half changed belongs to the flow, which is discarded.
-        if catch_unwind(AssertUnwindSafe(|| body(self))).is_err() {
+        let done = catch_unwind(AssertUnwindSafe(|| body(self))).is_ok();
+        if !done {
             self.panics += 1;
             self.flows.discard(header);
             while self.engine.poll_transaction().is_some() {}
         }
+        done
     }
 
     /// Is the segment of a flow that is shed? Under memory pressure flows that are known go on.
