@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Passive API discovery sensor: rebuilds HTTP from mirrored packets and says which API endpoints exist.
 #[derive(Debug, Parser)]
 #[command(name = "umbra", version, about, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = "Short forms: `umbra -r FILE [BPF…]` is `umbra replay FILE -- BPF…`, `umbra -i IFACE [BPF…]` is `umbra run`.
-Exit codes: 64 usage, 65 bad data, 66 no input, 70 internal, 74 input/output, 77 no permission, 78 configuration.")]
+#[command(
+    after_help = "Short forms: `umbra -r FILE [BPF…]` is `umbra replay FILE -- BPF…`, `umbra -i IFACE [BPF…]` is `umbra run`.
+Exit codes: 64 usage, 65 bad data, 66 no input, 70 internal, 74 input/output, 77 no permission, 78 configuration."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

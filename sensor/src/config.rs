@@ -275,7 +275,12 @@ impl Config {
     }
 
     /// Settings of one worker.
-    pub(crate) fn pipeline(&self, source: umbra_event::Source, key: &[u8; 32], seed: [u64; 4]) -> umbra_pipeline::Config {
+    pub(crate) fn pipeline(
+        &self,
+        source: umbra_event::Source,
+        key: &[u8; 32],
+        seed: [u64; 4],
+    ) -> umbra_pipeline::Config {
         let workers = usize::from(self.sensor.workers);
         let memory = (self.sensor.memory_mib as usize) << 20;
         let mut config = umbra_pipeline::Config::new(key);

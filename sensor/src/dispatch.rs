@@ -63,7 +63,8 @@ impl<'scope> Dispatcher<'scope> {
             let (give_back, spare) = bounded(QUEUE + 2);
             let thread = std::thread::Builder::new().name("umbra-worker".into());
             let thread = thread.spawn_scoped(scope, move || run(session, &work, &give_back));
-            let thread = thread.map_err(|error| Failure::new(crate::exit::IO, format!("cannot start a thread: {error}")))?;
+            let thread =
+                thread.map_err(|error| Failure::new(crate::exit::IO, format!("cannot start a thread: {error}")))?;
             Ok(Lane { next: Work::default(), queue, spare, thread })
         });
         Ok(Dispatcher {

@@ -1,83 +1,113 @@
-//! Where event lines go: one writer for all workers.
+//! Where events go: one sink for all workers.
 
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use umbra_publish::{EventSink, HarWriter, JsonLines};
+use umbra_event::Event;
+use umbra_pipeline::{Encode, JsonLine};
+use umbra_publish::{EventSink as _, Har, HarBuffer, JsonLines, Open, Rotation};
 
 use crate::exit::{self, Failure};
 
+enum Sink {
+    Lines(JsonLines),
+    /// `None` once the footer is written.
+    Har(Option<Har<BufWriter<File>>>),
+}
+
 /// The sink of a run, shared by its workers.
 pub(crate) struct Output {
-    sink: Option<Mutex<Box<dyn EventSink>>>,
+    sink: Option<Mutex<Sink>>,
+    /// Lost before they reached the sink.
+    lost_before: AtomicU64,
     written: AtomicU64,
     lost: AtomicU64,
     closed: AtomicBool,
     error: Mutex<Option<String>>,
+    har: bool,
 }
 
 impl Output {
-    /// Opens what the configuration names; nothing named: events go nowhere.
-    pub(crate) fn open(config: &crate::config::Output, rotate: bool) -> Result<Output, Failure> {
-        let sink: Option<Box<dyn EventSink>> = match (&config.events, &config.har) {
+    /// Opens what the configuration names; nothing named: there are no events. `live`: the file goes on behind its end and
+    /// is rotated by size.
+    pub(crate) fn open(config: &crate::config::Output, live: bool) -> Result<Output, Failure> {
+        let sink = match (&config.events, &config.har) {
             (Some(_), Some(_)) => return Err(Failure::new(exit::USAGE, "give either --events or --har, not both")),
-            (Some(path), None) => Some(open_events(path, config, rotate)?),
-            (None, Some(path)) => Some(Box::new(HarWriter::create(path).map_err(|error| cannot_write(path, error))?)),
+            (Some(path), None) => Some(Sink::Lines(open_events(path, config, live)?)),
+            (None, Some(path)) => Some(Sink::Har(Some(open_har(path).map_err(|error| cannot_write(path, error))?))),
             (None, None) => None,
         };
         Ok(Output {
             sink: sink.map(Mutex::new),
+            lost_before: AtomicU64::new(0),
             written: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             error: Mutex::new(None),
+            har: config.har.is_some(),
         })
+    }
+
+    /// What turns events into what the sink takes.
+    pub(crate) fn encoder(&self) -> Option<Box<dyn Encode>> {
+        self.sink.as_ref()?;
+        Some(if self.har { Box::<HarEntry>::default() } else { Box::new(JsonLine) })
     }
 
     /// Writes whole records. A failing sink loses them, counted; the first error is kept for the end.
     pub(crate) fn write(&self, bytes: &[u8], count: u64) {
-        let Some(sink) = &self.sink else { return };
-        if count == 0 {
-            return;
-        }
-        if self.closed.load(Ordering::Relaxed) {
-            self.lost.fetch_add(count, Ordering::Relaxed);
-            return;
-        }
-        let result = match sink.lock() {
-            Ok(mut sink) => sink.write(bytes, count),
-            Err(_) => Err(io::Error::other("a writer panicked")),
-        };
-        match result {
-            Ok(()) => {
-                self.written.fetch_add(count, Ordering::Relaxed);
-            }
-            Err(error) => self.failed(error, count),
+        if count > 0 {
+            self.with_sink(|sink| match sink {
+                Sink::Lines(lines) => lines.write(bytes, count),
+                Sink::Har(Some(har)) => match har.write(bytes) {
+                    Ok(()) => {
+                        self.written.fetch_add(count, Ordering::Relaxed);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        self.lost.fetch_add(count, Ordering::Relaxed);
+                        Err(error)
+                    }
+                },
+                Sink::Har(None) => Ok(()),
+            });
         }
     }
 
-    /// Opens the sink that a new configuration names, and goes on with it: also what a log rotation asks for.
+    /// Hands what is buffered to the operating system.
+    pub(crate) fn flush(&self) {
+        self.with_sink(|sink| match sink {
+            Sink::Lines(lines) => lines.flush(),
+            Sink::Har(_) => Ok(()),
+        });
+    }
+
+    /// Ends the sink.
+    pub(crate) fn finish(&self) {
+        self.with_sink(|sink| match sink {
+            Sink::Lines(lines) => lines.flush(),
+            Sink::Har(har) => har.take().map_or(Ok(()), |har| har.finish().map(drop)),
+        });
+    }
+
+    /// Opens the file that a new configuration names, and goes on with it: also what a log rotation asks for.
     #[cfg(feature = "live")]
     pub(crate) fn reopen(&self, config: &crate::config::Output) -> Result<(), Failure> {
-        let (Some(sink), Some(path)) = (&self.sink, &config.events) else { return Ok(()) };
+        let Some(path) = &config.events else { return Ok(()) };
         let new = open_events(path, config, true)?;
-        if let Ok(mut sink) = sink.lock() {
-            let _ = sink.finish();
-            *sink = new;
-        }
+        self.with_sink(|sink| match sink {
+            Sink::Lines(lines) => {
+                let flushed = lines.flush();
+                *lines = new;
+                flushed
+            }
+            Sink::Har(_) => Ok(()),
+        });
         Ok(())
-    }
-
-    /// Flushes and ends the sink.
-    pub(crate) fn finish(&self) {
-        if let Some(sink) = &self.sink
-            && let Ok(mut sink) = sink.lock()
-            && let Err(error) = sink.finish()
-        {
-            self.failed(error, 0);
-        }
     }
 
     /// The reader of stdout has gone: there is no use in going on (F102).
@@ -90,14 +120,15 @@ impl Output {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Records lost to a failing sink.
+    /// Records lost, before the sink or in it.
     pub(crate) fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.lost.load(Ordering::Relaxed) + self.lost_before.load(Ordering::Relaxed)
     }
 
     /// Counts records that never reached the sink.
+    #[cfg(feature = "live")]
     pub(crate) fn lose(&self, count: u64) {
-        self.lost.fetch_add(count, Ordering::Relaxed);
+        self.lost_before.fetch_add(count, Ordering::Relaxed);
     }
 
     /// The first error, if it is one to report.
@@ -105,24 +136,64 @@ impl Output {
         self.error.lock().ok().and_then(|error| error.clone())
     }
 
-    fn failed(&self, error: io::Error, count: u64) {
-        self.lost.fetch_add(count, Ordering::Relaxed);
-        if error.kind() == io::ErrorKind::BrokenPipe {
+    fn with_sink(&self, act: impl FnOnce(&mut Sink) -> io::Result<()>) {
+        let Some(sink) = &self.sink else { return };
+        // A thread that panicked while it wrote has left whole records: the sink keeps them apart.
+        let mut sink = sink.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let result = act(&mut sink);
+        if let Sink::Lines(lines) = &*sink {
+            let counters = lines.counters();
+            self.written.store(counters.written, Ordering::Relaxed);
+            self.lost.store(counters.lost, Ordering::Relaxed);
+        }
+        match result {
+            Ok(()) => {}
             // `umbra … | head`: the reader has what it wanted.
-            self.closed.store(true, Ordering::Relaxed);
-        } else if let Ok(mut first) = self.error.lock() {
-            first.get_or_insert_with(|| error.to_string());
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed.store(true, Ordering::Relaxed),
+            Err(error) => {
+                if let Ok(mut first) = self.error.lock() {
+                    first.get_or_insert_with(|| error.to_string());
+                }
+            }
         }
     }
 }
 
-fn open_events(path: &Path, config: &crate::config::Output, rotate: bool) -> Result<Box<dyn EventSink>, Failure> {
-    if path == Path::new("-") {
-        return Ok(Box::new(JsonLines::stdout()));
+/// Entries of a HAR file, apart by commas.
+#[derive(Default)]
+struct HarEntry {
+    entry: HarBuffer,
+}
+
+impl Encode for HarEntry {
+    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+        self.entry.clear();
+        self.entry.push(event);
+        if self.entry.entries == 0 {
+            return false;
+        }
+        if !out.is_empty() {
+            out.extend_from_slice(b",\n");
+        }
+        out.extend_from_slice(self.entry.bytes());
+        true
     }
-    let rotation = (rotate && config.rotate_mib > 0).then_some((config.rotate_mib << 20, config.rotate_files));
-    let sink = JsonLines::create(path, rotation).map_err(|error| cannot_write(path, error))?;
-    Ok(Box::new(sink))
+}
+
+fn open_events(path: &Path, config: &crate::config::Output, live: bool) -> Result<JsonLines, Failure> {
+    if path == Path::new("-") {
+        return Ok(JsonLines::stdout());
+    }
+    let rotation = (live && config.rotate_mib > 0)
+        .then(|| Rotation { max_bytes: config.rotate_mib << 20, max_files: config.rotate_files });
+    let open = if live { Open::Append } else { Open::Truncate };
+    JsonLines::file(path, open, rotation).map_err(|error| cannot_write(path, error))
+}
+
+/// A HAR file holds addresses and paths: for its owner only.
+fn open_har(path: &Path) -> io::Result<Har<BufWriter<File>>> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    Har::new(BufWriter::new(file), env!("CARGO_PKG_VERSION"))
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> Failure {

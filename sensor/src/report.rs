@@ -29,7 +29,8 @@ fn table(inventory: &Inventory) -> String {
         endpoints.into_iter().partition(|endpoint| endpoint.confirmed);
     let mut text = String::new();
     let method_width = confirmed.iter().map(|endpoint| endpoint.method().len()).max().unwrap_or(0).max(6);
-    let route_width = confirmed.iter().map(|endpoint| shown(endpoint.route()).chars().count()).max().unwrap_or(0).max(5);
+    let route_width =
+        confirmed.iter().map(|endpoint| shown(endpoint.route()).chars().count()).max().unwrap_or(0).max(5);
     let mut host = None;
     for endpoint in &confirmed {
         if host != Some(endpoint.host()) {

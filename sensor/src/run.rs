@@ -225,6 +225,9 @@ fn write(session: &Session, waiting: &Receiver<Lines>, give_back: &Sender<Vec<u8
         session.output.write(&lines.bytes, lines.count);
         lines.bytes.clear();
         let _ = give_back.try_send(lines.bytes);
+        if waiting.is_empty() {
+            session.output.flush();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use umbra_event::Source;
-use umbra_pipeline::{Inventory, OutputKind, Worker};
+use umbra_pipeline::{Inventory, Worker};
 use umbra_wire::{Counters, EtherKind, FragmentKind, LayerKind, ProtocolKind};
 
 use crate::cli::Format;
@@ -17,7 +17,6 @@ use crate::report;
 pub(crate) struct Session {
     pub(crate) pipeline: umbra_pipeline::Config,
     pub(crate) output: Output,
-    kind: OutputKind,
     format: Format,
     events_on_stdout: bool,
 }
@@ -27,17 +26,13 @@ impl Session {
     pub(crate) fn open(config: &Config, key: [u8; 32], source: Source, rotate: bool) -> Result<Session, Failure> {
         let pipeline = config.pipeline(source, &key, key::hash_seed()?);
         if !config.redaction.reveal.is_empty() {
-            let what: Vec<String> = config.redaction.reveal.iter().map(|what| format!("{what:?}").to_lowercase()).collect();
+            let what: Vec<String> =
+                config.redaction.reveal.iter().map(|what| format!("{what:?}").to_lowercase()).collect();
             eprintln!("umbra: warning: {} written as captured; keep the output private", what.join(", "));
         }
         Ok(Session {
             pipeline,
             output: Output::open(&config.output, rotate)?,
-            kind: match (&config.output.events, &config.output.har) {
-                (Some(_), _) => OutputKind::JsonLines,
-                (None, Some(_)) => OutputKind::Har,
-                (None, None) => OutputKind::None,
-            },
             format: config.output.format,
             events_on_stdout: config.output.events.as_deref() == Some("-".as_ref()),
         })
@@ -45,7 +40,7 @@ impl Session {
 
     /// A worker of this run.
     pub(crate) fn worker(&self) -> Worker {
-        Worker::new(self.pipeline.clone(), self.kind)
+        Worker::new(self.pipeline.clone(), self.output.encoder())
     }
 
     /// Prints the inventory: on stdout, or on stderr when events take stdout.
@@ -124,7 +119,11 @@ pub(crate) fn summary(counters: &umbra_pipeline::Counters, output: &Output) {
 
 /// The same while an interface is watched.
 #[cfg(feature = "live")]
-pub(crate) fn live_summary(counters: &umbra_pipeline::Counters, stats: &umbra_capture::live::LiveStats, output: &Output) {
+pub(crate) fn live_summary(
+    counters: &umbra_pipeline::Counters,
+    stats: &umbra_capture::live::LiveStats,
+    output: &Output,
+) {
     eprintln!(
         "{} packets received by the kernel, {} dropped by it, {} dropped by the interface",
         stats.received, stats.dropped, stats.interface_dropped
@@ -134,7 +133,8 @@ pub(crate) fn live_summary(counters: &umbra_pipeline::Counters, stats: &umbra_ca
 
 /// Packets that gave no TCP segment, by kind.
 fn undecoded(wire: &Counters) -> Vec<String> {
-    let mut list: Vec<String> = wire.unknown_links.by_number().iter().map(|(link, count)| format!("{count} of link type {link}")).collect();
+    let mut list: Vec<String> =
+        wire.unknown_links.by_number().iter().map(|(link, count)| format!("{count} of link type {link}")).collect();
     let mut add = |count: u64, what: &str, kind: &str| {
         if count > 0 {
             list.push(format!("{count} {what}{kind}"));

@@ -131,7 +131,8 @@ impl Expected {
         let complete = (total as u64) == self.requests && !self.by_hand;
         let wrong = if self.by_hand { false } else { !missing.is_empty() || (complete && !beyond.is_empty()) };
         if wrong {
-            text += &format!(" missing {:?} beyond {:?}", &missing[..missing.len().min(3)], &beyond[..beyond.len().min(3)]);
+            text +=
+                &format!(" missing {:?} beyond {:?}", &missing[..missing.len().min(3)], &beyond[..beyond.len().min(3)]);
         }
         (!text.is_empty()).then_some(text)
     }
@@ -147,8 +148,10 @@ struct Seen {
 impl Seen {
     fn of(file: &std::path::Path, options: &[&str]) -> Seen {
         let vlan_config = support::temporary("vlan.toml", "[flow]\nvlan_in_key = true\n");
-        let options: Vec<String> =
-            options.iter().map(|o| if *o == "VLAN" { vlan_config.display().to_string() } else { (*o).into() }).collect();
+        let options: Vec<String> = options
+            .iter()
+            .map(|o| if *o == "VLAN" { vlan_config.display().to_string() } else { (*o).into() })
+            .collect();
         let mut seen = Seen { requests: 0, responses: 0, rows: Vec::new() };
         for event in support::replay(file, &options) {
             let (request, response) = (&event["http"]["request"], &event["http"]["response"]);

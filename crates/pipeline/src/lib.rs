@@ -17,5 +17,5 @@ mod worker;
 pub use config::{Config, EventConfig};
 pub use counters::Counters;
 pub use inventory::Inventory;
-pub use output::{Output, OutputKind};
+pub use output::{Encode, JsonLine, Output};
 pub use worker::{SHED_LEVELS, Worker};

@@ -1,15 +1,22 @@
 //! Records on their way out of a worker.
 
-/// What a worker writes for each transaction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OutputKind {
-    /// Nothing: only the inventory is wanted.
-    #[default]
-    None,
-    /// One JSON event a line.
-    JsonLines,
-    /// HAR entries.
-    Har,
+use umbra_event::Event;
+
+/// Turns an event into bytes of some format.
+pub trait Encode: Send {
+    /// Appends the event to `out`, which holds whole records and nothing else. False if the format cannot say it.
+    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool;
+}
+
+/// One JSON event a line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JsonLine;
+
+impl Encode for JsonLine {
+    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+        event.write_json(out);
+        true
+    }
 }
 
 /// Whole records, ready to be written.

@@ -6,22 +6,23 @@ use umbra_discovery::{Endpoints, Observation, Style, canonical_host};
 use umbra_event::auth::{Credentials, PrincipalCache};
 use umbra_event::redact::{FieldFacts, HeaderJson, Redaction, Reveal};
 use umbra_event::{
-    Api, ApiStyle, Body, Capture, Event, Grpc, Peer, PeerMessages, ProtocolVersion, Request, Response, Sensor, Upgrade, Url,
-    UrlScheme, WebSocket,
+    Api, ApiStyle, Body, Capture, Event, Grpc, Peer, PeerMessages, ProtocolVersion, Request, Response, Sensor, Upgrade,
+    Url, UrlScheme, WebSocket,
 };
 use umbra_flow::{Direction, FlowFacts};
 use umbra_http::{Anomaly, HeaderBlock, Scheme, Transaction, Version};
 
 use crate::config::EventConfig;
 use crate::identity::Identity;
-use crate::output::{Output, OutputKind};
+use crate::output::{Encode, Output};
 
 /// Turns transactions into records, in buffers that are used again.
 pub(crate) struct Recorder {
     config: EventConfig,
     /// What templates are made of: redacted whatever is revealed.
     hidden: Redaction,
-    kind: OutputKind,
+    /// `None`: only the inventory is wanted.
+    encoder: Option<Box<dyn Encode>>,
     output: Output,
     events: u64,
     interfaces: Vec<String>,
@@ -35,12 +36,12 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(config: EventConfig, kind: OutputKind) -> Recorder {
+    pub(crate) fn new(config: EventConfig, encoder: Option<Box<dyn Encode>>) -> Recorder {
         let hidden = Redaction::new(config.redaction.key().clone(), Reveal::default());
         Recorder {
             hidden,
             config,
-            kind,
+            encoder,
             output: Output::default(),
             events: 0,
             interfaces: Vec::new(),
@@ -110,9 +111,7 @@ impl Recorder {
             trusted: acknowledged && !transaction.coverage.tainted,
             transaction,
         });
-        if self.kind == OutputKind::None {
-            return;
-        }
+        let Some(encoder) = &mut self.encoder else { return };
 
         let reveal = self.config.redaction.reveal;
         let path = match (raw_path, reveal.path) {
@@ -232,13 +231,10 @@ impl Recorder {
             pushed: transaction.pushed,
             reset: transaction.reset,
         };
-        match self.kind {
-            OutputKind::JsonLines => event.write_json(&mut self.output.bytes),
-            OutputKind::Har => {}
-            OutputKind::None => {}
+        if encoder.encode(&event, &mut self.output.bytes) {
+            self.output.count += 1;
+            self.events += 1;
         }
-        self.output.count += 1;
-        self.events += 1;
     }
 }
 

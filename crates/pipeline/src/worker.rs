@@ -11,7 +11,7 @@ use umbra_wire::{Decoder, Packet, Segment, SegmentHeader, Timestamp};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::identity::Identity;
-use crate::output::{Output, OutputKind};
+use crate::output::{Encode, Output};
 use crate::record::Recorder;
 
 /// What a worker keeps for one flow beside its reassembly.
@@ -62,15 +62,15 @@ struct Stages {
 }
 
 impl Worker {
-    /// A worker that writes records of this kind.
-    pub fn new(config: Config, output: OutputKind) -> Worker {
+    /// A worker. Without an encoder it keeps the inventory only.
+    pub fn new(config: Config, encoder: Option<Box<dyn Encode>>) -> Worker {
         let [a, b, c, d] = config.flow.hash_seed;
         Worker {
             decoder: Decoder::new(config.wire),
             stages: Stages {
                 flows: FlowTable::new(config.flow),
                 engine: Engine::new(config.http),
-                recorder: Recorder::new(config.event, output),
+                recorder: Recorder::new(config.event, encoder),
                 endpoints: Endpoints::new(config.discovery),
                 http_bytes: 0,
                 memory_bytes: config.memory_bytes,

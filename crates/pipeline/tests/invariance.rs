@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use umbra_capture::file::{FileSet, Options};
 use umbra_event::EventRecord;
 use umbra_event::redact::{Redaction, Reveal};
-use umbra_pipeline::{Config, Inventory, OutputKind, Worker};
+use umbra_pipeline::{Config, Inventory, JsonLine, Worker};
 use umbra_testkit::{Conversation, Trace};
 use umbra_wire::{Decoder, Segment, SegmentHeader, TcpFlags, Timestamp};
 
@@ -27,7 +27,7 @@ fn config() -> Config {
 
 /// Feeds the segments to `workers` workers by flow; gives the event lines, sorted, and the endpoints.
 fn run(segments: &[Owned], workers: usize, ticks: bool) -> (Vec<String>, Vec<String>) {
-    let mut all: Vec<Worker> = (0..workers).map(|_| Worker::new(config(), OutputKind::JsonLines)).collect();
+    let mut all: Vec<Worker> = (0..workers).map(|_| Worker::new(config(), Some(Box::new(JsonLine)))).collect();
     let mut next_tick = Timestamp(0);
     let mut now = Timestamp(0);
     for Owned { header, payload } in segments {
@@ -37,10 +37,12 @@ fn run(segments: &[Owned], workers: usize, ticks: bool) -> (Vec<String>, Vec<Str
             all.iter_mut().for_each(|worker| worker.handle_timeout(now));
         }
         let (low, high) = ((header.src, header.src_port), (header.dst, header.dst_port));
-        let sum = u64::from(low.1) + u64::from(high.1) + match (low.0, high.0) {
-            (std::net::IpAddr::V4(a), std::net::IpAddr::V4(b)) => u64::from(a.to_bits()) + u64::from(b.to_bits()),
-            _ => 0,
-        };
+        let sum = u64::from(low.1)
+            + u64::from(high.1)
+            + match (low.0, high.0) {
+                (std::net::IpAddr::V4(a), std::net::IpAddr::V4(b)) => u64::from(a.to_bits()) + u64::from(b.to_bits()),
+                _ => 0,
+            };
         let worker = (sum % workers as u64) as usize;
         all[worker].handle_segment(&Segment { header: *header, payload });
     }
@@ -103,11 +105,17 @@ fn generated() -> Vec<Owned> {
             let id = format!("{flow}-{number}");
             let body = "x".repeat((usize::from(flow) * 131 + number * 977) % 5_000);
             let request = match number % 3 {
-                0 => format!("POST /orders HTTP/1.1\r\nHost: api.test\r\nX-Id: {id}\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+                0 => format!(
+                    "POST /orders HTTP/1.1\r\nHost: api.test\r\nX-Id: {id}\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                ),
                 _ => format!("GET /orders/{number} HTTP/1.1\r\nHost: api.test\r\nX-Id: {id}\r\n\r\n"),
             };
             let answer = match number % 4 {
-                0 => format!("HTTP/1.1 201 Created\r\nX-Id: {id}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}y\r\n0\r\n\r\n", body.len() + 1),
+                0 => format!(
+                    "HTTP/1.1 201 Created\r\nX-Id: {id}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}y\r\n0\r\n\r\n",
+                    body.len() + 1
+                ),
                 _ => format!("HTTP/1.1 200 OK\r\nX-Id: {id}\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
             };
             conversation = conversation.request(request.as_bytes()).response(answer.as_bytes());
@@ -238,7 +246,9 @@ fn owner(segments: &[Owned], lost: &Owned) -> BTreeSet<String> {
     let mut last = None;
     for segment in segments {
         let (a, b) = (&segment.header, &lost.header);
-        if (a.src, a.src_port, a.dst, a.dst_port) != (b.src, b.src_port, b.dst, b.dst_port) || segment.payload.is_empty() {
+        if (a.src, a.src_port, a.dst, a.dst_port) != (b.src, b.src_port, b.dst, b.dst_port)
+            || segment.payload.is_empty()
+        {
             continue;
         }
         let text = String::from_utf8_lossy(&segment.payload);
