@@ -20,7 +20,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 /// Enough to be out of the first-level cache, little enough for a test run.
 const TRANSACTIONS: usize = 1_000;
 
-criterion_group!(stages, wire, flow, event);
+criterion_group!(stages, wire, flow, http, event);
 criterion_main!(stages);
 
 fn wire(c: &mut Criterion) {
@@ -64,7 +64,6 @@ fn flow(c: &mut Criterion) {
     group.finish();
 }
 
-#[allow(dead_code)] // until both protocols are there
 fn http(c: &mut Criterion) {
     let mut group = c.benchmark_group("http");
     for name in ["http1-small", "http1-big", "h2c"] {
