@@ -26,8 +26,7 @@ impl Brotli {
         if self.window_bytes.is_none()
             && let Some(&first) = input.first()
         {
-            // RFC 7932 §9.1: WBITS 24 (16 MiB) is the pattern 1111.
-            if first & 0x0f == 0x0f {
+            if !is_window_fine(first) {
                 return Step::new(0, 0, StepState::Limit);
             }
             self.window_bytes = Some(window_bytes(first));
@@ -56,6 +55,20 @@ impl Brotli {
     pub(super) fn memory_bytes(&self) -> usize {
         STATE_BYTES + size_of::<Brotli>() + self.window_bytes.unwrap_or_default()
     }
+}
+
+/// Is the window at most 8 MiB, by the stream's first byte?
+///
+/// ```text
+/// bits 0-3 WBITS (1111: 24, which is 16 MiB) | bit 4 ISLAST | bit 5 ISLASTEMPTY | bits 6-7 MNIBBLES - 4
+/// ```
+///
+/// One call of the decoder fills the whole window before it gives anything out, so the window bounds its work. But encoders
+/// write 16 MiB for small bodies too: where the first meta-block is the last and holds at most 1 MiB (4 or 5 nibbles of
+/// length), the decoder makes its window no larger than twice that.
+fn is_window_fine(first: u8) -> bool {
+    let is_small = first & 0x20 != 0 || matches!(first >> 6, 0 | 1);
+    first & 0x0f != 0x0f || (first & 0x10 != 0 && is_small)
 }
 
 /// Window of a stream by its first byte (RFC 7932 §9.1).

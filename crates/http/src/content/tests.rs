@@ -243,7 +243,9 @@ fn f065_layers_header_fields_members_and_windows() {
         assert_eq!(decode("zstd", &[0x28, 0xb5, 0x2f, 0xfd, 0, window, 1, 0, 0]).1, Outcome::Limit, "{window:#x}");
     }
     assert_eq!(decode("zstd", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68, 1, 0, 0]), (Vec::new(), Outcome::Complete), "8 MiB");
-    assert_eq!(decode("br", &[0x0f, 0x03]).1, Outcome::Limit);
+    assert_eq!(decode("br", &[0x0f, 0x03]).1, Outcome::Limit, "more meta-blocks may follow");
+    assert_eq!(decode("br", &[0x9f, 0x03]).1, Outcome::Limit, "the last one, of up to 16 MiB");
+    assert_eq!(decode("br", &[0x3f]), (Vec::new(), Outcome::Complete), "the last one, empty");
     assert_eq!(decode("br", &[0x11, 0x1e, 0x03]).1, Outcome::Corrupt);
 
     // Wrong label: says so, and never an empty success.
