@@ -10,9 +10,8 @@ use crate::transaction::Transaction;
 
 /// Reads one message body after another. 24 bytes while nobody wants the bytes.
 ///
-/// Call order: `start` at the end of the head (optional for a message without body), then `data`, `skip` and `gap` in stream
-/// order, then `finish`, which makes it ready for the next `start`. Only content goes in: chunk framing and padding stay out.
-/// A flow starts and finishes its readers through its [`FlowBodies`].
+/// Call order: [`FlowBodies::start`] at the end of the head (optional for a message without body), then `data`, `skip` and `gap` in stream
+/// order, then [`FlowBodies::finish`], which makes it ready for the next. Only content goes in: chunk framing and padding stay out.
 #[derive(Debug, Default)]
 pub(crate) struct BodyReader {
     len_bytes: u64,
@@ -99,11 +98,14 @@ impl Content {
 }
 
 impl BodyReader {
-    /// A message head is complete: decides what to look for. `sampled`: the sampler wants the body's first bytes.
+    /// [`FlowBodies::start`] of a body without a flow.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn start(&mut self, engine: &mut Engine, headers: &HeaderBlock, is_request: bool, sampled: bool) {
         self.start_with(engine, headers, is_request, sampled, true);
     }
 
+    /// A message head is complete: decides what to look for. `sampled`: the sampler wants the body's first bytes;
+    /// `may_decode`: content codings may be undone.
     fn start_with(
         &mut self,
         engine: &mut Engine,
@@ -370,7 +372,8 @@ pub(crate) struct FlowBodies {
 }
 
 impl FlowBodies {
-    /// [`BodyReader::start`], without content decoding once the flow had too many bombs.
+    /// A message head is complete: the reader decides what to look for. `sampled`: the sampler wants the body's first bytes.
+    /// Content codings are not undone any more once the flow had too many bombs.
     pub(crate) fn start(
         &self,
         reader: &mut BodyReader,

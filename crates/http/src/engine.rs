@@ -155,6 +155,8 @@ pub struct Engine {
     /// Who decides which bodies are kept; nobody: none is.
     pub sampler: Option<Box<dyn Sampler>>,
     ready: VecDeque<Box<Transaction>>,
+    // The boxes are what is used again.
+    #[allow(clippy::vec_box)]
     spare: Vec<Box<Transaction>>,
     spare_requests: Vec<Request>,
     spare_responses: Vec<Response>,
