@@ -10,8 +10,9 @@ use crate::transaction::Transaction;
 
 /// Reads one message body after another. 24 bytes while nobody wants the bytes.
 ///
-/// Call order: [`FlowBodies::start`] at the end of the head (optional for a message without body), then `data`, `skip` and `gap` in stream
-/// order, then [`FlowBodies::finish`], which makes it ready for the next. Only content goes in: chunk framing and padding stay out.
+/// Call order: [`FlowBodies::start`] at the end of the head (optional for a message without body), then `data`, `skip` and
+/// `gap` in stream order, then [`FlowBodies::finish`], which makes it ready for the next. Only content goes in: chunk framing
+/// and padding stay out.
 #[derive(Debug, Default)]
 pub(crate) struct BodyReader {
     len_bytes: u64,

@@ -50,6 +50,7 @@ fn handle(engine: &mut Engine, step: Step<'_, Connection>) {
 }
 
 /// Every transaction of a capture, all bodies sampled.
+#[allow(clippy::vec_box)] // as the engine gives them out
 fn replay(path: &Path) -> Vec<Box<Transaction>> {
     let mut engine = Engine::default();
     engine.sampler = Some(Box::new(Everything));
@@ -124,7 +125,9 @@ fn grpc_messages_and_status() {
 }
 
 /// File, coding, coded and decoded length, first bytes, whole?
-const CODED: &[(&str, &str, u64, usize, &[u8], bool)] = &[
+type Coded = (&'static str, &'static str, u64, usize, &'static [u8], bool);
+
+const CODED: &[Coded] = &[
     ("OISF-suricata-verify/tests/http-post-data-decompression/input.pcap", "gzip", 45, 25, b"name=john dauny", true),
     ("OISF-suricata-verify/tests/http2-compression-bug/input.pcap", "gzip", 11425, 32941, b"<!doctype html>", true),
     ("arkime-arkime/tests/pcap/80211http.pcap", "gzip", 708, 1478, b"<!DOCTYPE html>", true),
