@@ -30,6 +30,8 @@ struct Sent {
     pushed: bool,
 }
 
+/// Pieces of both directions in the order in which they passed.
+type Pieces = Vec<(Direction, Vec<u8>)>;
 type Truth = Arc<Mutex<BTreeMap<u32, Sent>>>;
 
 /// Small and repeatable.
@@ -235,12 +237,7 @@ async fn ask(io: DuplexStream, truth: Truth, mut random: Random, table: u32, req
 }
 
 /// Bytes of both directions as they passed, and what was sent.
-fn talk(
-    seed: u64,
-    client_table: u32,
-    server_table: u32,
-    requests: u64,
-) -> (Vec<(Direction, Vec<u8>)>, BTreeMap<u32, Sent>) {
+fn talk(seed: u64, client_table: u32, server_table: u32, requests: u64) -> (Pieces, BTreeMap<u32, Sent>) {
     let (log, truth) = (Log::default(), Truth::default());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {

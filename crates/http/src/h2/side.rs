@@ -174,7 +174,9 @@ impl Side {
 const BITS_AT_START: u32 = 50;
 /// And elsewhere.
 const BITS_WITHIN: u32 = 64;
-/// Bytes kept while looking: two full DATA frames, so that a chain of three heads fits.
+/// Bytes a try may wait for: two full DATA frames, so that a chain of three heads fits.
+const CHAIN_BYTES: usize = 33 * 1024;
+/// Bytes kept while looking: as much, and what was looked through before it is dropped.
 const WINDOW_BYTES: usize = 40 * 1024;
 /// Times kept for the bytes in the window.
 const MOST_MARKS: usize = 64;
@@ -213,9 +215,8 @@ impl Window {
     }
 
     fn look(&mut self) -> bool {
-        let full = self.bytes.len() >= WINDOW_BYTES;
         while self.at < self.bytes.len() {
-            if self.bytes.len() < self.needed && !full {
+            if self.bytes.len() < self.needed {
                 self.compact();
                 return false;
             }
@@ -228,9 +229,8 @@ impl Window {
                 || rest.get(5).is_some_and(|stream| *stream > 0x7f);
             match if hopeless { Chain::Not } else { chain(rest, bits, if first { 1 } else { 2 }, false) } {
                 Chain::Frames { .. } => return true,
-                Chain::Incomplete { needed, .. } if !full && self.at + needed <= WINDOW_BYTES => {
-                    self.needed = self.at + needed;
-                }
+                // Whether to wait must not hang on where in the window the try is.
+                Chain::Incomplete { needed, .. } if needed <= CHAIN_BYTES => self.needed = self.at + needed,
                 _ => {
                     self.at += 1;
                     self.needed = 0;
@@ -243,7 +243,7 @@ impl Window {
 
     /// Drops what was looked through, once that is half of it, so that each byte is moved a few times at most.
     fn compact(&mut self) {
-        if self.at == 0 || self.at < self.bytes.len() / 2 {
+        if self.at == 0 || (self.at < self.bytes.len() / 2 && self.needed <= WINDOW_BYTES) {
             return;
         }
         let dropped = self.at.min(self.bytes.len());

@@ -280,3 +280,25 @@ fn f056_what_is_not_http2_is_not_recognised() {
         assert!(!matches!(recognise(&[fill; 5000]), Recognition::Yes { .. }), "{fill}");
     }
 }
+
+/// Whether a try waits for more bytes must hang on the bytes alone, not on how they were cut (found by fuzzing).
+#[test]
+fn f055_a_false_head_is_given_up_wherever_it_is() {
+    for (junk, claim) in
+        [(0, 20_000u32), (300, 16_384), (300, 20_000), (3000, 30_000), (20_000, 16_384), (39_000, 33_000)]
+    {
+        let mut script = Script::bare();
+        let mut bytes = vec![0xff; junk];
+        bytes.extend([0, (claim >> 8) as u8, claim as u8, kind::DATA, 0, 0x41, 0, 0, 1]);
+        bytes.extend([0xff; 100]);
+        script.raw(Direction::ToServer, &bytes);
+        for stream in [1, 3, 5] {
+            script.request(stream, GET);
+            script.response(stream, OK);
+        }
+        // So that what waits is decided.
+        script.raw(Direction::ToServer, &vec![0xff; 50_000]);
+        let found = script.run_late();
+        assert_eq!(found.iter().filter(|transaction| transaction.request.is_some()).count(), 3, "{junk} {claim}");
+    }
+}
