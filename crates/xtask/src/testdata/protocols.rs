@@ -93,8 +93,9 @@ pub(super) fn http2() -> Trace {
     c = c.response(&server.take());
 
     // A padded, prioritised HEADERS frame cut by CONTINUATION, and padded DATA.
-    // 0x83 POST, 0x86 http, 0x44 :path literal, 0x41 :authority literal: RFC 7541 Appendix A.
-    let block = [&b"\x83\x86\x44\x09/v2/split\x41\x10"[..], HOST.as_bytes()].concat();
+    // 0x83 POST, 0x86 http, 0x04 :path and 0x01 :authority as literals that do not enter the table (RFC 7541 §6.2.2):
+    // the writer does not know of this block.
+    let block = [&b"\x83\x86\x04\x09/v2/split\x01\x10"[..], HOST.as_bytes()].concat();
     let (first, rest) = block.split_at(6);
     // RFC 9113 §6.2: pad length, priority (stream 0, weight 16), fragment, padding.
     client.frame(1, PADDED | PRIORITY, 7, &[&[3, 0, 0, 0, 0, 15], first, &[0; 3]].concat());

@@ -32,9 +32,10 @@ pub(super) fn late_join() -> Trace {
 
     let (mut client, mut server) = (Http2Writer::client(), Http2Writer::server());
     let mut c = from_port(40_001).request(&client.take()).response(&server.take());
-    for n in 0..12u32 {
-        // Paths repeat: requests 8 and 9 refer to table entries of 0 and 1, which the capture missed.
-        let path = format!("/v2/things/{}", n % 8);
+    for n in 0..14u32 {
+        // Paths repeat: requests 8 and 9 refer to table entries of 0 and 1, which the capture missed; 10 and 11 bring
+        // new ones, to which 12 and 13 refer.
+        let path = if n < 10 { format!("/v2/things/{}", n % 8) } else { format!("/v2/late/{}", n % 2) };
         let custom = format!("client-{}", n / 4);
         let fields =
             [(":method", "GET"), (":scheme", "http"), (":authority", HOST), (":path", &path), ("x-client", &custom)];
