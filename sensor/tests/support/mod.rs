@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// A folder of the shared third-party data; prints why the test is skipped where it is absent.
-pub fn shared(folder: &str) -> Option<PathBuf> {
+pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
     let root = match std::env::var_os("UMBRA_SHARED") {
         Some(root) => PathBuf::from(root),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
@@ -21,7 +21,7 @@ pub fn shared(folder: &str) -> Option<PathBuf> {
 }
 
 /// A file of this process with this content.
-pub fn temporary(name: &str, content: &str) -> PathBuf {
+pub(crate) fn temporary(name: &str, content: &str) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
     let path = dir.join(name);
@@ -32,12 +32,12 @@ pub fn temporary(name: &str, content: &str) -> PathBuf {
 }
 
 /// Runs the binary.
-pub fn umbra(args: &[&str]) -> Output {
+pub(crate) fn umbra(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_umbra")).args(args).output().unwrap()
 }
 
 /// Events of a capture, with everything revealed; a cut file (exit 65) gives what was read.
-pub fn replay(file: &Path, options: &[String]) -> Vec<Value> {
+pub(crate) fn replay(file: &Path, options: &[String]) -> Vec<Value> {
     let file = file.to_str().unwrap();
     let mut args = vec!["replay", file, "--events", "-", "--format", "none", "-q", "--reveal", "path,query,headers"];
     args.extend(options.iter().map(String::as_str));
