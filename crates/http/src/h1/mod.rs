@@ -170,11 +170,12 @@ impl Http1 {
             if self.switch.is_some() {
                 return (at, self.take_switch());
             }
+            if self.release {
+                // At once: the next response in these bytes may answer what was held.
+                self.release_held(engine);
+            }
         }
-        if self.release {
-            self.release_held(engine);
-        }
-        (at, self.take_switch())
+        (at, None)
     }
 
     /// Takes note of who speaks. True if it was the other one before (or nobody).
@@ -243,11 +244,7 @@ impl Http1 {
         len: u64,
         truncated: bool,
     ) {
-        if let (Direction::ToServer, State::Unsent(left)) = (direction, self.client.state) {
-            self.client.state = State::Length(left);
-            self.client.buffer.clear();
-            self.release_held(engine);
-        }
+        self.settle_unsent(engine);
         self.turn(direction);
         let silence = self.last_time.replace(time).map_or(Duration::ZERO, |last| time.since(last));
         self.pairing.bytes_came(direction, silence);
@@ -330,6 +327,7 @@ impl Http1 {
 
     /// No more bytes in a direction (by role).
     pub(crate) fn handle_end(&mut self, engine: &mut Engine, direction: Direction, time: Timestamp, reason: EndReason) {
+        self.settle_unsent(engine);
         let whole_flow = !matches!(reason, EndReason::Fin | EndReason::Reset);
         for ending in [Direction::ToServer, Direction::ToClient] {
             if ending == direction || whole_flow {
@@ -369,6 +367,17 @@ impl Http1 {
         }
     }
 
+    /// What may be a body or the next request, and nothing shows which: a body.
+    fn settle_unsent(&mut self, engine: &mut Engine) {
+        if let State::Unsent(left) = self.client.state
+            && self.held.is_some()
+        {
+            self.client.state = State::Length(left);
+            self.client.buffer.clear();
+            self.release_held(engine);
+        }
+    }
+
     /// What the client sent can be read now.
     fn release_held(&mut self, engine: &mut Engine) {
         self.release = false;
@@ -378,6 +387,8 @@ impl Http1 {
         let Some(held) = self.held.take() else { return };
         // Their place in the stream was counted when they came.
         self.client.offset = self.client.offset.saturating_sub(held.stream_bytes(Direction::ToServer));
+        // It was sent before what is being read now, and changes nothing of who speaks.
+        let (last_direction, last_time) = (self.last_direction.replace(Direction::ToServer), self.last_time);
         for step in held.steps() {
             match step {
                 Step::Data(direction, time, bytes) => {
@@ -386,6 +397,7 @@ impl Http1 {
                 Step::Gap(direction, time, len, truncated) => self.handle_gap(engine, direction, time, len, truncated),
             }
         }
+        (self.last_direction, self.last_time) = (last_direction, last_time);
     }
 
     /// Bytes of memory held, the struct included (its owner boxes it).

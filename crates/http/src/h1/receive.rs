@@ -8,7 +8,10 @@ use super::framing::{BodyEnd, Facts};
 use super::pairing::Pending;
 use super::resync::{find_request, find_response};
 use super::scan::LineScan;
-use super::start_line::{Guess, is_token, parse_request_line, parse_status_line, recognise_request, strip_line_end};
+use super::start_line::{
+    Guess, is_token, may_start_with_known_method, parse_request_line, parse_status_line, recognise_request,
+    strip_line_end,
+};
 use super::switch::{Origin, Switch};
 use super::{Http1, State, body_mut, head, lenient};
 use crate::anomaly::{Anomalies, Anomaly};
@@ -408,8 +411,9 @@ impl Http1 {
     ) -> usize {
         let side = self.side(direction);
         side.buffer.extend_from_slice(bytes);
-        let is_long = side.buffer.len() >= engine.config.detect_bytes || side.buffer.len() as u64 >= left;
-        let guess = recognise_request(&side.buffer);
+        let is_long = side.buffer.len() >= engine.config.detect_bytes;
+        // A method of our own choice is likelier to be a body's first word.
+        let guess = if may_start_with_known_method(&side.buffer) { recognise_request(&side.buffer) } else { Guess::No };
         self.held.get_or_insert_default().push(direction, time, bytes);
         match guess {
             Guess::Yes => self.end_message_untimed(engine, direction, true),
@@ -438,7 +442,9 @@ impl Http1 {
             transaction
         });
         let transaction = match (upgrade, transaction) {
-            (Upgrade::WebSocket | Upgrade::H2c, transaction) => transaction,
+            (Upgrade::WebSocket, transaction) => transaction,
+            // Stream 1 answers it.
+            (Upgrade::H2c, Some(transaction)) if transaction.request.is_some() => Some(transaction),
             (_, Some(transaction)) => {
                 engine.finish(transaction);
                 None

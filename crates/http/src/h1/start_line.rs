@@ -192,32 +192,38 @@ pub(super) fn skip_line_ends(bytes: &[u8]) -> &[u8] {
 
 /// Methods common enough to recognise a request by where nothing else helps.
 pub(super) fn is_known_method(method: &[u8]) -> bool {
-    const METHODS: &[&[u8]] = &[
-        b"GET",
-        b"POST",
-        b"PUT",
-        b"DELETE",
-        b"PATCH",
-        b"HEAD",
-        b"OPTIONS",
-        b"CONNECT",
-        b"TRACE",
-        b"PROPFIND",
-        b"PROPPATCH",
-        b"MKCOL",
-        b"COPY",
-        b"MOVE",
-        b"LOCK",
-        b"UNLOCK",
-        b"REPORT",
-        b"SEARCH",
-        b"QUERY",
-        b"PURGE",
-        b"LINK",
-        b"UNLINK",
-    ];
     METHODS.contains(&method)
 }
+
+/// Do the bytes begin with a known method and a blank, or may they still?
+pub(super) fn may_start_with_known_method(bytes: &[u8]) -> bool {
+    METHODS.iter().any(|method| bytes.iter().zip(method.iter().chain(b" ")).all(|(byte, expected)| byte == expected))
+}
+
+const METHODS: &[&[u8]] = &[
+    b"GET",
+    b"POST",
+    b"PUT",
+    b"DELETE",
+    b"PATCH",
+    b"HEAD",
+    b"OPTIONS",
+    b"CONNECT",
+    b"TRACE",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"LOCK",
+    b"UNLOCK",
+    b"REPORT",
+    b"SEARCH",
+    b"QUERY",
+    b"PURGE",
+    b"LINK",
+    b"UNLINK",
+];
 
 #[cfg(test)]
 mod tests {
