@@ -2,7 +2,9 @@
 //! the result depends on the stream, not on how it was cut (G7), and bounds are kept.
 
 mod bodies;
+mod http1;
 mod http2;
 
 pub use bodies::{content, grpc_sse, websocket};
+pub use http1::{connection, http1};
 pub use http2::{h2_frames, hpack};

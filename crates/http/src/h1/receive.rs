@@ -660,7 +660,9 @@ impl Http1 {
             Direction::ToServer => self.pairing.request_mut(),
             Direction::ToClient => self.pairing.response_mut(),
         };
-        if let Some(pending) = pending {
+        if let Some(pending) = pending
+            && section != b"\r\n"
+        {
             let transaction = &mut pending.transaction;
             let block = match direction {
                 Direction::ToServer => transaction.request.as_mut().map(|request| &mut request.headers),
