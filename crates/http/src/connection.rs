@@ -156,6 +156,9 @@ impl Connection {
         len: u64,
         truncated: bool,
     ) {
+        if len == 0 {
+            return;
+        }
         let role = self.role(direction);
         match &mut self.stage {
             Stage::Fresh | Stage::Detect(_) => {

@@ -8,7 +8,7 @@ use super::known::known_header;
 use super::start_line::{RequestLine, StatusLine, is_token, parse_request_line, parse_status_line, strip_line_end};
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::engine::Config;
-use crate::message::{HeaderBlock, Version};
+use crate::message::{HeaderBlock, KnownHeader, Version};
 
 /// The first line of a message.
 #[derive(Debug)]
@@ -196,7 +196,7 @@ impl Fields<'_> {
         let (start, end) = (field.value.0 + lead, field.value.1 - trail);
         let name = text.get(field.name.0..field.name.1).unwrap_or_default();
         let value = text.get(start..end).unwrap_or_default();
-        let known = known_header(name);
+        let known = if name.iter().all(|byte| is_token(*byte)) { known_header(name) } else { KnownHeader::Other };
         let place = |start: usize, end: usize| base + start as u32..base + end as u32;
         if self.trailer {
             if is_forbidden_trailer(known) {
