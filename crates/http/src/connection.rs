@@ -234,7 +234,9 @@ impl Connection {
                 engine.counters.http2_flows += 1;
                 self.swapped = swapped;
                 swap(swapped, &mut self.origin);
-                Stage::Http2(Box::new(H2::new(engine, late, self.origin.offsets)))
+                let mut http2 = Box::new(H2::new(engine, late, self.origin.offsets));
+                http2.number_from(self.origin.next_index);
+                Stage::Http2(http2)
             }
             Found::Tls => {
                 engine.counters.tls_flows += 1;

@@ -475,6 +475,9 @@ fn f044_upgrades() {
     assert_eq!(lines(&outcome), ["GET /ws 403", "GET /1 201", "GET /2 202"]);
     assert_eq!(anomalies(&outcome.transactions[0]), ["unexpected_upgrade"]);
     assert_eq!(outcome.transactions[0].upgrade, None);
+    let end = Step::EndC(EndReason::Fin);
+    let outcome = many_splits(&[ask("websocket"), get(1), end, answer(403), answer(201)]);
+    assert_eq!(lines(&outcome), ["GET /ws 403", "GET /1 201"]);
     // Nobody asked.
     let outcome = many_splits(&[get(0), agree("websocket"), answer(200), get(1), answer(201)]);
     assert_eq!(lines(&outcome), ["GET /0 200", "GET /1 201"]);

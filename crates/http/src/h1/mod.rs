@@ -156,6 +156,9 @@ impl Http1 {
         time: Timestamp,
         bytes: &[u8],
     ) -> (usize, Option<Box<Switch>>) {
+        if self.side(direction).ended {
+            return (bytes.len(), None);
+        }
         let mut fresh = self.turn(direction);
         let silence = self.last_time.replace(time).map_or(Duration::ZERO, |last| time.since(last));
         self.pairing.bytes_came(direction, silence);
@@ -244,6 +247,9 @@ impl Http1 {
         len: u64,
         truncated: bool,
     ) {
+        if self.side(direction).ended {
+            return;
+        }
         self.settle_unsent(engine);
         self.turn(direction);
         let silence = self.last_time.replace(time).map_or(Duration::ZERO, |last| time.since(last));
@@ -387,6 +393,7 @@ impl Http1 {
         let Some(held) = self.held.take() else { return };
         // Their place in the stream was counted when they came.
         self.client.offset = self.client.offset.saturating_sub(held.stream_bytes(Direction::ToServer));
+        let ended = std::mem::replace(&mut self.client.ended, false);
         // It was sent before what is being read now, and changes nothing of who speaks.
         let (last_direction, last_time) = (self.last_direction.replace(Direction::ToServer), self.last_time);
         for step in held.steps() {
@@ -398,6 +405,10 @@ impl Http1 {
             }
         }
         (self.last_direction, self.last_time) = (last_direction, last_time);
+        self.client.ended = ended;
+        if ended && self.pairing.requesting {
+            self.end_message_untimed(engine, Direction::ToServer, false);
+        }
     }
 
     /// Bytes of memory held, the struct included (its owner boxes it).

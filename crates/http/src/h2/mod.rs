@@ -107,6 +107,11 @@ impl H2 {
         self.streams.insert(stream);
     }
 
+    /// The number of the first transaction: what is inside a tunnel is numbered on.
+    pub(crate) fn number_from(&mut self, next_index: u64) {
+        self.next_index = next_index;
+    }
+
     /// Frames showed that client and server are the other way round than the `direction`s given.
     pub(crate) fn roles_swapped(&self) -> bool {
         self.swapped
