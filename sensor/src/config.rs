@@ -204,11 +204,16 @@ impl Config {
         Self::parse(&text).map_err(|message| Failure::new(exit::CONFIG, format!("{}:{message}", path.display())))
     }
 
-    /// Parses TOML; the error is `LINE: what is wrong`, and quotes no value (it may be a secret).
+    /// Parses TOML; the error is `LINE: KEY: what is wrong`, and quotes no value (it may be a secret).
     fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-            format!("{line}: {}", without_values(error.message()))
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = 1 + before.matches('\n').count();
+            // The parser gives no key for a wrong value, but its place: behind `key =`.
+            let key = before.rsplit('\n').next().and_then(|begun| begun.split_once('=')).map(|(key, _)| key.trim());
+            let bare = |key: &&str| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+            let key = key.filter(bare).map(|key| format!("{key}: ")).unwrap_or_default();
+            format!("{line}: {key}{}", without_values(error.message()))
         })?;
         config.check()?;
         Ok(config)
@@ -317,10 +322,17 @@ impl Config {
     }
 }
 
-/// A parser's message without the values it quotes, on one line.
+/// A parser's message without the value it quotes, on one line.
 fn without_values(message: &str) -> String {
+    let message = message.replace('\n', " ");
+    for kind in ["unknown variant", "invalid type", "invalid value", "invalid length"] {
+        // A value may hold anything, these words too: what is expected stands at the end.
+        if let (true, Some(expected)) = (message.starts_with(kind), message.rfind(", expected ")) {
+            return format!("{kind}{}", message.get(expected..).unwrap_or_default());
+        }
+    }
     let parts = message.split('"').enumerate();
-    parts.map(|(number, part)| if number % 2 == 0 { part.replace('\n', " ") } else { "\"…\"".into() }).collect()
+    parts.map(|(number, part)| if number % 2 == 0 { part } else { "\"…\"" }).collect()
 }
 
 #[cfg(test)]
@@ -334,7 +346,7 @@ mod tests {
             ("[sensor]\nidd = \"x\"\n", "2: unknown field `idd`"),
             ("[sensr]\n", "1: unknown field `sensr`"),
             ("[flow]\nmax_flows = 0\n", " flow.max_flows must be at least 1"),
-            ("[sensor]\n\nworkers = \"two\"\n", "3: invalid type"),
+            ("[sensor]\n\nworkers = \"two\"\n", "3: workers: invalid type"),
             ("[output\n", "1: "),
         ] {
             let error = Config::parse(text).unwrap_err();

@@ -24,6 +24,10 @@ pub(crate) struct Output {
     sink: Option<Mutex<Sink>>,
     /// Lost before they reached the sink.
     lost_before: AtomicU64,
+    /// Handed to the sink.
+    taken: AtomicU64,
+    /// Written to and lost by files that were open before a reload.
+    earlier: [AtomicU64; 2],
     written: AtomicU64,
     lost: AtomicU64,
     closed: AtomicBool,
@@ -44,6 +48,8 @@ impl Output {
         Ok(Output {
             sink: sink.map(Mutex::new),
             lost_before: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            earlier: [AtomicU64::new(0), AtomicU64::new(0)],
             written: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             closed: AtomicBool::new(false),
@@ -61,6 +67,7 @@ impl Output {
     /// Writes whole records. A failing sink loses them, counted; the first error is kept for the end.
     pub(crate) fn write(&self, bytes: &[u8], count: u64) {
         if count > 0 {
+            self.taken.fetch_add(count, Ordering::Relaxed);
             self.with_sink(|sink| match sink {
                 Sink::Lines(lines) => lines.write(bytes, count),
                 Sink::Har(Some(har)) => match har.write(bytes) {
@@ -92,6 +99,9 @@ impl Output {
             Sink::Lines(lines) => lines.flush(),
             Sink::Har(har) => har.take().map_or(Ok(()), |har| har.finish().map(drop)),
         });
+        // What still waits for another try is lost now.
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.lost.store(taken.saturating_sub(self.written()), Ordering::Relaxed);
     }
 
     /// Opens the file that a new configuration names, and goes on with it: also what a log rotation asks for.
@@ -102,6 +112,9 @@ impl Output {
         self.with_sink(|sink| match sink {
             Sink::Lines(lines) => {
                 let flushed = lines.flush();
+                let counters = lines.counters();
+                self.earlier[0].fetch_add(counters.written, Ordering::Relaxed);
+                self.earlier[1].fetch_add(counters.lost, Ordering::Relaxed);
                 *lines = new;
                 flushed
             }
@@ -143,8 +156,9 @@ impl Output {
         let result = act(&mut sink);
         if let Sink::Lines(lines) = &*sink {
             let counters = lines.counters();
-            self.written.store(counters.written, Ordering::Relaxed);
-            self.lost.store(counters.lost, Ordering::Relaxed);
+            let [written, lost] = &self.earlier;
+            self.written.store(written.load(Ordering::Relaxed) + counters.written, Ordering::Relaxed);
+            self.lost.store(lost.load(Ordering::Relaxed) + counters.lost, Ordering::Relaxed);
         }
         match result {
             Ok(()) => {}
