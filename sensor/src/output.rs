@@ -199,7 +199,7 @@ fn open_events(path: &Path, config: &crate::config::Output, live: bool) -> Resul
         return Ok(JsonLines::stdout());
     }
     let rotation = (live && config.rotate_mib > 0)
-        .then(|| Rotation { max_bytes: config.rotate_mib << 20, max_files: config.rotate_files });
+        .then_some(Rotation { max_bytes: config.rotate_mib << 20, max_files: config.rotate_files });
     let open = if live { Open::Append } else { Open::Truncate };
     JsonLines::file(path, open, rotation).map_err(|error| cannot_write(path, error))
 }

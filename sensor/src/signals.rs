@@ -41,13 +41,6 @@ pub(crate) fn stopped() -> bool {
     FLAGS.get().is_some_and(|flags| flags.stop.load(Ordering::Relaxed))
 }
 
-/// Asks for a stop.
-pub(crate) fn stop() {
-    if let Some(flags) = FLAGS.get() {
-        flags.stop.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Was a reload asked for since the last call?
 pub(crate) fn take_reload() -> bool {
     FLAGS.get().is_some_and(|flags| flags.reload.swap(false, Ordering::Relaxed))

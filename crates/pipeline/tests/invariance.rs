@@ -231,7 +231,7 @@ fn f022_random_loss_never_pairs_wrongly() {
 /// `X-Id` of request and response of an event.
 fn ids(line: &str) -> (Option<String>, Option<String>) {
     let record: EventRecord = serde_json::from_str(line).unwrap();
-    let id = |headers: Option<&Vec<umbra_event::HeaderRecord>>| {
+    let id = |headers: Option<&Vec<umbra_event::record::HeaderRecord>>| {
         headers.into_iter().flatten().find(|header| header.name == "x-id").and_then(|header| header.value.clone())
     };
     let request = record.http.request.as_ref().and_then(|request| id(request.headers.as_ref()));
