@@ -25,6 +25,8 @@ use crate::signals;
 const WAIT: Duration = Duration::from_millis(100);
 /// How often workers look for timeouts and read the kernel's counters.
 const TICK: Duration = Duration::from_secs(1);
+/// A worker that is to stop reads what came before, for so long at most.
+const DRAIN: Duration = Duration::from_secs(5);
 /// A worker hands its event bytes to the writer at this size, or when there is a pause.
 const FLUSH_BYTES: usize = 128 * 1024;
 /// Buffers that wait for the writer, of all workers: 64 MiB at most. Past it events are lost, counted, and capture goes on.
@@ -154,6 +156,8 @@ impl Lane<'_> {
         let mut clock = umbra_wire::PacketClock::default();
         let mut pressure = Pressure::default();
         let mut next_status = Instant::now() + TICK;
+        // Packet time of the stop, and when to end at the latest.
+        let mut stop: Option<(Timestamp, Instant)> = None;
         loop {
             let mut now = Timestamp(0);
             let polled = source.poll(WAIT, &mut |packet| {
@@ -184,9 +188,13 @@ impl Lane<'_> {
                 worker.shed(pressure.level(stats.dropped));
                 self.tell(&mut source, &worker, stats);
             }
-            if polled.stopped && polled.packets == 0 {
-                worker.finish(now);
-                break;
+            if polled.stopped {
+                // While packets keep coming the ring is never empty. `polled.time` is a bit behind the clock.
+                let (at, deadline) = *stop.get_or_insert((polled.time.after(WAIT * 2), Instant::now() + DRAIN));
+                if polled.packets == 0 || now > at || Instant::now() > deadline {
+                    worker.finish(now);
+                    break;
+                }
             }
         }
         self.hand_over(&mut worker, 0);
