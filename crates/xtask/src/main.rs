@@ -116,5 +116,5 @@ fn doc() -> Outcome {
 }
 
 fn test(args: &[&str]) -> Outcome {
-    step::run(cargo(&["test", "--workspace", "--locked"]).args(args))
+    step::run(cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]).args(args))
 }
