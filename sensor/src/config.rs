@@ -363,6 +363,11 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_file_holds_the_defaults() {
+        assert_eq!(Config::parse(include_str!("../../deploy/umbra.toml")).unwrap(), Config::default());
+    }
+
+    #[test]
     fn what_print_config_prints_reads_back() {
         let config = Config::default();
         assert_eq!(Config::parse(&config.to_toml()).unwrap(), config);
