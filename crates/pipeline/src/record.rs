@@ -10,7 +10,7 @@ use umbra_event::{
     Url, UrlScheme, WebSocket,
 };
 use umbra_flow::{Direction, FlowFacts};
-use umbra_http::{Anomaly, HeaderBlock, Scheme, Transaction, Version};
+use umbra_http::{Anomaly, HeaderBlock, KnownHeader, Scheme, Transaction, Version};
 
 use crate::config::EventConfig;
 use crate::identity::Identity;
@@ -26,13 +26,14 @@ pub(crate) struct Recorder {
     output: Output,
     events: u64,
     interfaces: Vec<String>,
-    host: Vec<u8>,
+    host: HostMemo,
     path: Vec<u8>,
     shown_path: Vec<u8>,
     query: Vec<u8>,
     request_headers: HeaderJson,
     response_headers: HeaderJson,
     principals: PrincipalCache,
+    anomalies: Vec<&'static str>,
 }
 
 impl Recorder {
@@ -45,13 +46,14 @@ impl Recorder {
             output: Output::default(),
             events: 0,
             interfaces: Vec::new(),
-            host: Vec::new(),
+            host: HostMemo::default(),
             path: Vec::new(),
             shown_path: Vec::new(),
             query: Vec::new(),
             request_headers: HeaderJson::default(),
             response_headers: HeaderJson::default(),
             principals: PrincipalCache::new(PrincipalCache::DEFAULT_SLOTS),
+            anomalies: Vec::new(),
         }
     }
 
@@ -85,7 +87,7 @@ impl Recorder {
         let request = transaction.request.as_ref();
         let https = request.is_some_and(|request| request.scheme == Scheme::Https);
         let authority = request.and_then(|request| request.authority());
-        let (domain_len, port) = canonical_host(authority, https, server, &mut self.host);
+        let (domain_len, port) = self.host.canonical(authority, https, server);
         let domain_known = authority.is_some_and(|authority| !authority.is_empty());
 
         let target = request.and_then(|request| request.target());
@@ -103,7 +105,7 @@ impl Recorder {
         let acknowledged = is_acknowledged(transaction, facts, to_server);
         let time = transaction.request_start.or(transaction.response_start).unwrap_or(facts.first_time);
         let observed = endpoints.observe(&Observation {
-            host: &self.host,
+            host: &self.host.canonical,
             path: raw_path.map(|_| self.path.as_slice()),
             client: identity.client,
             time,
@@ -128,20 +130,16 @@ impl Recorder {
             self.config.redaction.query(query, &mut self.query);
         }
 
-        let mut anomalies = [""; Anomaly::ALL.len()];
-        let mut anomaly_count = 0;
         let mut found = transaction.anomalies;
         if !acknowledged {
             found.insert(Anomaly::Unacknowledged);
         }
-        for (slot, anomaly) in anomalies.iter_mut().zip(found.iter()) {
-            *slot = anomaly.name();
-            anomaly_count += 1;
-        }
+        self.anomalies.clear();
+        self.anomalies.extend(found.iter().map(Anomaly::name));
 
         let mut credentials = Credentials::default();
         for (field, name, value) in request.iter().flat_map(|request| request.headers.iter()) {
-            if !field.trailer {
+            if !field.trailer && may_be_credential(field.known) {
                 credentials.field(name, value);
             }
         }
@@ -194,7 +192,7 @@ impl Recorder {
             version: version(transaction),
             url: request.map(|_| Url {
                 scheme: if https { UrlScheme::Https } else { UrlScheme::Http },
-                domain: if domain_known { self.host.get(..domain_len) } else { None },
+                domain: if domain_known { self.host.canonical.get(..domain_len) } else { None },
                 port: port.filter(|_| domain_known),
                 path,
                 query: raw_query.map(|_| self.query.as_slice()),
@@ -226,7 +224,7 @@ impl Recorder {
             }),
             sse_events: transaction.sse_events,
             auth: credentials.auth(self.config.redaction.key(), &mut self.principals),
-            anomalies: anomalies.get(..anomaly_count).unwrap_or_default(),
+            anomalies: &self.anomalies,
             upgrade: transaction.upgrade.map(upgrade),
             pushed: transaction.pushed,
             reset: transaction.reset,
@@ -269,7 +267,46 @@ fn between(start: Option<umbra_wire::Timestamp>, end: Option<umbra_wire::Timesta
 fn render(headers: &HeaderBlock, redaction: &Redaction, out: &mut HeaderJson) {
     out.clear();
     for (field, name, value) in headers.iter() {
+        if is_never_shown(field.known) && !redaction.reveal.headers {
+            continue;
+        }
         out.push(redaction, name, value, FieldFacts { trailer: field.trailer, unknown: field.unknown });
+    }
+}
+
+/// Fields that are never on the allow-list: passed over before their names are compared.
+fn is_never_shown(known: KnownHeader) -> bool {
+    use KnownHeader::*;
+    matches!(known, Host | Authorization | ProxyAuthorization | Cookie | SetCookie | XApiKey | XRequestId | Forwarded)
+        || matches!(known, XForwardedFor | Location | WwwAuthenticate | Http2Settings | SecWebSocketExtensions)
+}
+
+/// Fields that can hold a credential: the named ones, and those without a place in [`KnownHeader`].
+fn may_be_credential(known: KnownHeader) -> bool {
+    use KnownHeader::*;
+    matches!(known, Other | Authorization | ProxyAuthorization | Cookie | XApiKey)
+}
+
+/// The canonical host of the last request: most follow one to the same host.
+#[derive(Default)]
+struct HostMemo {
+    canonical: Vec<u8>,
+    of: Option<(bool, (IpAddr, u16))>,
+    authority: Vec<u8>,
+    split: (usize, Option<u16>),
+}
+
+impl HostMemo {
+    /// Sets `canonical`; gives how many bytes it is without the port, and the port.
+    fn canonical(&mut self, authority: Option<&[u8]>, https: bool, server: (IpAddr, u16)) -> (usize, Option<u16>) {
+        let bytes = authority.unwrap_or_default();
+        if self.of != Some((https, server)) || self.authority != bytes {
+            self.authority.clear();
+            self.authority.extend_from_slice(bytes);
+            self.of = Some((https, server));
+            self.split = canonical_host(authority, https, server, &mut self.canonical);
+        }
+        self.split
     }
 }
 
