@@ -267,7 +267,8 @@ impl FlowState {
         }
         if let Some(counter) = reject {
             *counter += 1;
-            if total == 0 || !self.side(direction).lane.stray(seq, total) {
+            let lane = self.side(direction).lane;
+            if total == 0 || lane.ended || !lane.stray(seq, total) {
                 return Verdict::Stay;
             }
             self.resynchronise(direction, seq, timestamp, clock, index, shared);
@@ -318,11 +319,11 @@ impl FlowState {
                 let sync = if total > 0 || fin { Sync::Yes } else { Sync::Soft };
                 side.lane.start_at(seq, sync);
             }
-            Sync::Soft if total == 0 => {}
+            Sync::Soft if total == 0 && !fin => {}
             Sync::Soft => {
                 let position = side.lane.position(side.facts.offset, seq);
                 let end = position + i64::from(total);
-                if total == 1 && end <= side.facts.acked as i64 {
+                if total == 1 && !fin && end <= side.facts.acked as i64 {
                     // A keep-alive probe repeats the last byte before the join: not data (RFC 9293 §3.8.4).
                 } else if position < side.facts.offset as i64 && side.facts.offset == 0 {
                     // The ACK of these bytes was captured before them.
@@ -491,7 +492,8 @@ impl FlowState {
         if position < offset as i64 {
             self.repeated(direction, payload, position, end.min(offset), index, shared);
         }
-        if end <= offset {
+        let start = position.max(offset as i64) as u64;
+        if end <= start {
             return;
         }
         if ignored {
@@ -503,7 +505,6 @@ impl FlowState {
         }
         shared.counters.urgent += u64::from(h.flags.urg());
         let urgent = h.flags.urg() && shared.config.urgent == UrgentPolicy::OutOfBand;
-        let start = position.max(offset as i64) as u64;
         let skip = start.saturating_add_signed(position.saturating_neg());
         let captured = payload.get(skip as usize..).unwrap_or_default();
         let captured = captured.get(..(end - start).min(captured.len() as u64) as usize).unwrap_or_default();

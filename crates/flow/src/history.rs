@@ -4,6 +4,8 @@
 //! It can only work while the receiver has not acknowledged the first copy, so only that long are bytes kept, and only
 //! a bounded number of the newest.
 
+use std::fmt;
+
 use crate::assembler::part;
 
 /// Buffers of one length, used again and again.
@@ -39,11 +41,18 @@ impl HistoryPool {
 }
 
 /// Bytes `[start, start + len)` of a direction.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct History {
     buffer: Option<Box<[u8]>>,
     start: u64,
     len: u16,
+}
+
+impl fmt::Debug for History {
+    /// Without the bytes: they are other people's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History").field("start", &self.start).field("len", &self.len).finish_non_exhaustive()
+    }
 }
 
 impl History {

@@ -17,8 +17,10 @@ use umbra_wire::Timestamp;
 use crate::assembler::{Arrival, Body, CHUNK_COST, Source};
 use crate::config::Config;
 use crate::event::{EndReason, GapCause};
+use crate::facts::DirectionFacts;
 use crate::flow::{BOTH, FlowState, Shared};
 use crate::key::Direction;
+use crate::lane::Lane;
 use crate::pending::Pending;
 
 /// Spare buffers kept for use again, and the largest one worth keeping.
@@ -102,6 +104,7 @@ impl FlowState {
     /// Makes room: gives up the hole in front of the first waiting bytes, or what they wait for.
     fn relieve(&mut self, direction: Direction, start: u64, arrival: Arrival, index: u32, shared: &mut Shared) {
         let side = self.side(direction);
+        let before = side.lane.waiting.segments();
         let (first, after_peer) = match side.lane.waiting.first() {
             Some((first, arrival)) if first <= start => (first, arrival.after_peer),
             // The new bytes come first: they will be next.
@@ -118,6 +121,9 @@ impl FlowState {
         }
         self.drain(index, shared);
         // Whatever it is that still keeps the first bytes: they go now.
+        if self.lanes[direction.index()].waiting.segments() >= before {
+            self.deliver_first(direction, true, index, shared);
+        }
         while self.over(direction, 0, shared).is_some() && self.deliver_first(direction, true, index, shared) {}
     }
 
@@ -222,6 +228,8 @@ impl FlowState {
         index: u32,
         shared: &mut Shared,
     ) {
+        // Nothing follows a FIN.
+        let until = self.side(direction).lane.fin.map_or(until, |fin| fin.min(until));
         loop {
             let side = self.side(direction);
             let offset = side.facts.offset;
@@ -304,6 +312,9 @@ impl FlowState {
             }
             self.drain(index, shared);
             self.close(at, index, shared);
+            if self.next_hole(&shared.config) == Some((at, direction, until, cause)) {
+                self.break_off(direction, shared);
+            }
         }
         self.unsettled = self.lanes.iter().any(|lane| lane.mark.is_some() || !lane.waiting.is_empty());
     }
@@ -340,12 +351,28 @@ impl FlowState {
             let Some((_, _, direction, until, cause)) = open.min_by_key(|(rank, clock, ..)| (*rank, *clock)) else {
                 break;
             };
+            let state = |lane: &Lane, facts: &DirectionFacts| (facts.offset, lane.waiting.segments(), lane.mark);
+            let side = self.side(direction);
+            let before = state(side.lane, side.facts);
             self.give_up(direction, until, cause, time, index, shared);
             self.deliver_first(direction, true, index, shared);
             let side = self.side(direction);
             side.lane.refresh_mark(side.facts, time);
+            if before == state(side.lane, side.facts) {
+                self.break_off(direction, shared);
+            }
         }
         self.end_all(reason, time, index, shared);
+    }
+
+    /// A hole that cannot be given up is our own mistake: it must not stop the machine.
+    #[cold]
+    fn break_off(&mut self, direction: Direction, shared: &mut Shared) {
+        debug_assert!(false, "no way on: {:?} {:?}", self.facts.directions, self.lanes);
+        self.forget_waiting(direction, shared);
+        let side = self.side(direction);
+        side.lane.mark = None;
+        side.facts.acked = side.facts.acked.min(side.facts.offset);
     }
 
     /// Throws away what waits in a direction.

@@ -133,6 +133,7 @@ impl Lane {
         if self.edge != u64::MAX {
             self.edge = moved(self.edge);
         }
+        self.fin = self.fin.map(moved);
         self.mark = None;
         self.start_at(seq, Sync::Yes);
     }

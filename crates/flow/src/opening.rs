@@ -46,7 +46,7 @@ impl FlowState {
                 }
                 None
             }
-            Sync::No | Sync::Soft if side.facts.offset == 0 => {
+            Sync::No | Sync::Soft if side.facts.offset == 0 && side.lane.fin.is_none() => {
                 match side.lane.sync {
                     Sync::No => side.lane.start_at(start, Sync::Yes),
                     _ => side.lane.restart_at(side.facts, start),
@@ -142,6 +142,9 @@ impl FlowState {
         let position = side.lane.position(side.facts.offset, seq);
         if position == side.facts.offset as i64 {
             return;
+        }
+        if side.lane.fin.take().is_some() {
+            shared.counters.bad_fin += 1;
         }
         if position > side.facts.offset as i64 {
             self.give_up(direction, position as u64, GapCause::Lost, clock, index, shared);

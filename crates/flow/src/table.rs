@@ -163,7 +163,7 @@ impl<A> FlowTable<A> {
                     }
                 }
                 self.expire(index);
-                self.unknown(key, hash, segment, src_is_low, new_app);
+                self.without_flow(key, hash, segment, src_is_low, new_app);
             }
             Some(Place::HalfOpen(index)) => self.half_open(index, key, hash, segment, src_is_low, new_app),
             Some(Place::Closed(index)) => self.closed(index, key, hash, segment, src_is_low, new_app),
@@ -190,7 +190,8 @@ impl<A> FlowTable<A> {
         }
     }
 
-    /// Marks the end of input: everything left is flushed and ended ([`EndReason::Finished`]).
+    /// Marks the end of input: everything left is flushed and ended ([`EndReason::Finished`]; what had expired by `now` as
+    /// expired). Workers that share an input must be given the same `now`.
     pub fn finish(&mut self, now: Timestamp) {
         self.drop_unpolled();
         self.work = Work::Finish(now, 0);
@@ -210,10 +211,7 @@ impl<A> FlowTable<A> {
                 },
                 Work::Finish(now, index) if index < self.flows.slots() => {
                     self.work = Work::Finish(now, index + 1);
-                    if let Some(flow) = self.flows.at(index) {
-                        let now = now.max(flow.state.facts.last_time);
-                        self.terminate(index, EndReason::Finished, now);
-                    }
+                    self.finish_flow(index, now);
                 }
                 Work::Finish(..) => self.work = Work::None,
             }
@@ -325,10 +323,7 @@ impl<A> FlowTable<A> {
             Verdict::ClosedBefore => {
                 let hash = self.hash_of(index);
                 self.leave(index, true);
-                match self.find(hash, &key) {
-                    Some(Place::Closed(closed)) => self.closed(closed, key, hash, segment, src_is_low, new_app),
-                    _ => self.unknown(key, hash, segment, src_is_low, new_app),
-                }
+                self.without_flow(key, hash, segment, src_is_low, new_app);
             }
             Verdict::Renewed => {
                 let hash = self.hash_of(index);
@@ -343,6 +338,21 @@ impl<A> FlowTable<A> {
                 let state = FlowState::opened(key, hash, &handshake, &segment.header);
                 self.start(state, segment, src_is_low, new_app);
             }
+        }
+    }
+
+    /// A segment whose flow has just ended.
+    fn without_flow(
+        &mut self,
+        key: PackedKey,
+        hash: u64,
+        segment: &Segment<'_>,
+        src_is_low: bool,
+        new_app: impl FnOnce(&FlowFacts) -> A,
+    ) {
+        match self.find(hash, &key) {
+            Some(Place::Closed(index)) => self.closed(index, key, hash, segment, src_is_low, new_app),
+            _ => self.unknown(key, hash, segment, src_is_low, new_app),
         }
     }
 
@@ -580,6 +590,20 @@ impl<A> FlowTable<A> {
         }
         let deadline = flow.state.deadline(&self.shared.config).after(slack);
         flow.state.timer_second = self.wheel.enter(due.flow, generation, deadline);
+    }
+
+    /// The input ended. What expired before is told as expired: whether a sweep came by must not show.
+    fn finish_flow(&mut self, index: u32, now: Timestamp) {
+        let Some(flow) = self.flows.at_mut(index) else { return };
+        let timeout = flow.state.idle_timeout(&self.shared.config);
+        if now.since(flow.state.facts.last_time) > timeout {
+            return self.expire(index);
+        }
+        let now = now.max(flow.state.facts.last_time);
+        if flow.state.unsettled {
+            flow.state.expire_holes(now, index, &mut self.shared);
+        }
+        self.terminate(index, EndReason::Finished, now);
     }
 
     /// A flow was silent for too long.

@@ -3,7 +3,8 @@
 
 mod support;
 use proptest::prelude::*;
-use support::plan::{Mishaps, Plan};
+use support::hostile;
+use support::plan::{Draw, Mishaps, Plan};
 use support::*;
 use umbra_flow::Config;
 use umbra_wire::Timestamp;
@@ -15,8 +16,14 @@ fn choices() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..600)
 }
 
+/// `PROPTEST_CASES` overrides the number of cases.
+fn proptest_config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2000);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(proptest_config())]
 
     #[test]
     fn without_loss_the_conversation_comes_out_word_by_word(bytes in choices()) {
@@ -78,5 +85,17 @@ proptest! {
         let (without, with) = (log(false), log(true));
         let same = without.iter().zip(&with).take_while(|(a, b)| a == b).count();
         prop_assert_eq!(without.get(same), with.get(same), "after {} events", same);
+    }
+
+    #[test]
+    fn whatever_comes_each_direction_is_contiguous_and_ends_once(bytes in choices()) {
+        let mut draw = Draw(&bytes);
+        let config = hostile::tight(&mut draw);
+        hostile::check(&config, &hostile::ops(&mut draw, false));
+    }
+
+    #[test]
+    fn whatever_comes_sweeps_change_nothing(bytes in choices()) {
+        hostile::check_sweeps(&hostile::ops(&mut Draw(&bytes), true));
     }
 }

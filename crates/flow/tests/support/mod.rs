@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use umbra_flow::{Config, Direction, EndReason, FlowEvent, FlowFacts, FlowId, FlowTable, GapCause, Step};
 use umbra_wire::{Checksum, Segment, SegmentHeader, TcpFlags, TcpOptions, Timestamp, VlanIds};
 
+pub mod hostile;
 pub mod plan;
 
 pub use Direction::{ToClient, ToServer};
