@@ -84,6 +84,8 @@ names! {
         Llm = "llm",
         /// WebSocket.
         Websocket = "websocket",
+        /// Server-Sent Events.
+        Sse = "sse",
         /// Pages, scripts, images: not an API.
         Web = "web",
     }

@@ -125,7 +125,7 @@ fn largest_event() {
             ("server", Some(512), false, false),
         ]
     );
-    assert!(fields[4].truncated);
+    assert!(fields[3].truncated);
 
     for source in Source::ALL {
         checked(&Event { source: *source, ..event }, &validator);

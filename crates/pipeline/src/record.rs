@@ -330,7 +330,8 @@ fn version(transaction: &Transaction) -> ProtocolVersion {
 
 fn style(style: Style) -> ApiStyle {
     match style {
-        Style::Rest | Style::ServerSentEvents => ApiStyle::Rest,
+        Style::Rest => ApiStyle::Rest,
+        Style::ServerSentEvents => ApiStyle::Sse,
         Style::Grpc => ApiStyle::Grpc,
         Style::WebSocket => ApiStyle::Websocket,
     }
