@@ -229,6 +229,19 @@ impl<A> FlowTable<A> {
         }
     }
 
+    /// Ends a flow to make room, counted in `flows_evicted`: this one, or without a name the one that was silent for longest
+    /// among a sample of likely ones. Its last steps are there to be polled.
+    pub fn evict(&mut self, id: Option<FlowId>) {
+        let Some(id) = id else { return self.evict_one() };
+        if self.flows.generation(id.index) == Some(id.generation)
+            && let Some(flow) = self.flows.at(id.index)
+        {
+            let last = flow.state.facts.last_time;
+            self.shared.counters.flows_evicted += 1;
+            self.terminate(id.index, EndReason::Evicted, last);
+        }
+    }
+
     /// Does the segment belong to a flow that is known? Half-open and closed connections are none.
     pub fn contains(&self, header: &SegmentHeader) -> bool {
         let (key, _) = PackedKey::of(header, self.shared.config.vlan_in_key);

@@ -1,10 +1,11 @@
 //! One per core: owns its flows from the packet to the event line.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ahash::RandomState;
 use umbra_discovery::Endpoints;
-use umbra_flow::{Direction, FlowEvent, FlowTable, GapCause, Step};
+use umbra_flow::{Direction, FlowEvent, FlowId, FlowTable, GapCause, Step};
 use umbra_http::{Connection, Engine, Protocol};
 use umbra_wire::{Decoder, Packet, Segment, SegmentHeader, Timestamp};
 
@@ -22,6 +23,8 @@ pub(crate) struct FlowState {
     identity: Option<Box<Identity>>,
     /// Nothing more is handed over.
     ignored: bool,
+    /// Directions that have ended, a bit for each.
+    ended: u8,
     /// Bytes the connection held after its last step.
     held_bytes: usize,
 }
@@ -30,7 +33,13 @@ pub(crate) struct FlowState {
 pub const SHED_LEVELS: u8 = 16;
 
 /// Segments between two looks at the memory held.
-const MEMORY_CHECK: u32 = 1024;
+const MEMORY_CHECK: u32 = 256;
+
+/// Flows ended for one segment at most while memory is short.
+const EVICTIONS: usize = 64;
+
+/// Flows kept from the stages because one failed on them; then the oldest gets another chance.
+const QUARANTINE: usize = 64;
 
 /// Owns its flows from the packet to the event line.
 ///
@@ -52,6 +61,8 @@ struct Stages {
     endpoints: Endpoints,
     /// Bytes the connections hold.
     http_bytes: usize,
+    /// Bytes that reassembly held at the last look.
+    flow_bytes: usize,
     memory_bytes: usize,
     until_memory_check: u32,
     short_of_memory: bool,
@@ -59,6 +70,10 @@ struct Stages {
     shed_hasher: RandomState,
     shed_segments: u64,
     panics: u64,
+    /// Hashes of the flows that a stage failed on.
+    quarantine: VecDeque<u64>,
+    /// Output bytes before the record that is being written.
+    recording: Option<usize>,
 }
 
 impl Worker {
@@ -73,6 +88,7 @@ impl Worker {
                 recorder: Recorder::new(config.event, encoder),
                 endpoints: Endpoints::new(config.discovery),
                 http_bytes: 0,
+                flow_bytes: 0,
                 memory_bytes: config.memory_bytes,
                 until_memory_check: MEMORY_CHECK,
                 short_of_memory: false,
@@ -80,6 +96,8 @@ impl Worker {
                 shed_hasher: RandomState::with_seeds(d, c, b, a),
                 shed_segments: 0,
                 panics: 0,
+                quarantine: VecDeque::new(),
+                recording: None,
             },
             dispatched: umbra_wire::Counters::default(),
         }
@@ -160,10 +178,12 @@ impl Stages {
     fn handle_segment(&mut self, segment: &Segment<'_>) {
         if self.until_memory_check == 0 {
             self.until_memory_check = MEMORY_CHECK;
+            self.flow_bytes = self.flows.memory_bytes();
             self.short_of_memory = self.held_bytes() > self.memory_bytes;
         }
         self.until_memory_check -= 1;
-        if (self.shed_level > 0 || self.short_of_memory) && self.is_shed(&segment.header) {
+        if (self.shed_level > 0 || self.short_of_memory || !self.quarantine.is_empty()) && self.is_shed(&segment.header)
+        {
             self.shed_segments += 1;
             return;
         }
@@ -175,8 +195,20 @@ impl Stages {
             connection: Connection::new(facts.mid_stream),
             identity: None,
             ignored: false,
+            ended: 0,
             held_bytes: 0,
         });
+        let mut touched = None;
+        self.drain(segment, &mut touched);
+        // New flows are shed from the bound on; should those that are known grow past it by a thirty-second part, some have to go.
+        if self.http_bytes + self.flow_bytes > self.memory_bytes + self.memory_bytes / 32 {
+            self.make_room(segment, touched);
+        }
+    }
+
+    /// Hands on what there is; `touched` is the last flow and the bytes it holds.
+    #[inline]
+    fn drain(&mut self, segment: &Segment<'_>, touched: &mut Option<(FlowId, usize)>) {
         while let Some(step) = self.flows.poll(segment) {
             let id = step.id;
             let reader = Reader {
@@ -184,9 +216,28 @@ impl Stages {
                 recorder: &mut self.recorder,
                 endpoints: &mut self.endpoints,
                 http_bytes: &mut self.http_bytes,
+                recording: &mut self.recording,
             };
-            if reader.advance(step) {
+            let (done, held) = reader.advance(step);
+            *touched = Some((id, held));
+            if done {
                 self.flows.ignore(id);
+            }
+        }
+    }
+
+    /// Ends flows until what is held is within the bound again (F100): the one at hand if it is an elephant, else those that
+    /// were silent for longest. What is known of their transactions is told.
+    #[cold]
+    fn make_room(&mut self, segment: &Segment<'_>, touched: Option<(FlowId, usize)>) {
+        self.short_of_memory = true;
+        let mut next = touched.filter(|(_, held)| *held > self.memory_bytes / 8).map(|(id, _)| id);
+        for _ in 0..EVICTIONS {
+            self.flows.evict(next.take());
+            self.drain(segment, &mut None);
+            self.flow_bytes = self.flows.memory_bytes();
+            if self.held_bytes() <= self.memory_bytes || self.flows.is_empty() {
+                break;
             }
         }
     }
@@ -198,6 +249,7 @@ impl Stages {
                 recorder: &mut self.recorder,
                 endpoints: &mut self.endpoints,
                 http_bytes: &mut self.http_bytes,
+                recording: &mut self.recording,
             };
             reader.advance(step);
         }
@@ -210,7 +262,16 @@ impl Stages {
         let done = catch_unwind(AssertUnwindSafe(|| body(self))).is_ok();
         if !done {
             self.panics += 1;
+            if let Some(whole) = self.recording.take() {
+                self.recorder.output().bytes.truncate(whole);
+            }
             self.flows.discard(header);
+            if let Some(header) = header {
+                if self.quarantine.len() == QUARANTINE {
+                    self.quarantine.pop_front();
+                }
+                self.quarantine.push_back(self.shed_hash(header));
+            }
             while self.engine.poll_transaction().is_some() {}
         }
         done
@@ -218,10 +279,15 @@ impl Stages {
 
     /// Is the segment of a flow that is shed? Under memory pressure flows that are known go on.
     fn is_shed(&self, header: &SegmentHeader) -> bool {
-        let (a, b) = ((header.src, header.src_port), (header.dst, header.dst_port));
-        let hash = self.shed_hasher.hash_one(if a <= b { (a, b) } else { (b, a) });
+        let hash = self.shed_hash(header);
         (hash % u64::from(SHED_LEVELS)) < u64::from(self.shed_level)
             || (self.short_of_memory && !self.flows.contains(header))
+            || self.quarantine.contains(&hash)
+    }
+
+    fn shed_hash(&self, header: &SegmentHeader) -> u64 {
+        let (a, b) = ((header.src, header.src_port), (header.dst, header.dst_port));
+        self.shed_hasher.hash_one(if a <= b { (a, b) } else { (b, a) })
     }
 
     fn held_bytes(&self) -> usize {
@@ -235,13 +301,17 @@ struct Reader<'a> {
     recorder: &'a mut Recorder,
     endpoints: &'a mut Endpoints,
     http_bytes: &'a mut usize,
+    recording: &'a mut Option<usize>,
 }
 
 impl Reader<'_> {
-    /// Hands one step to the connection and records what came of it. True if the flow is of no further interest.
-    fn advance(self, step: Step<'_, FlowState>) -> bool {
-        let Reader { engine, recorder, endpoints, http_bytes } = self;
+    /// Hands one step to the connection and records what came of it. True if the flow is of no further interest; and the
+    /// bytes its connection holds.
+    fn advance(self, step: Step<'_, FlowState>) -> (bool, usize) {
+        let Reader { engine, recorder, endpoints, http_bytes, recording } = self;
         let state = step.app;
+        // Not held until counted again: a flow that a stage fails on is not.
+        *http_bytes = http_bytes.saturating_sub(std::mem::take(&mut state.held_bytes));
         let connection = &mut state.connection;
         match step.event {
             FlowEvent::Data { direction, time, bytes } => connection.handle_data(engine, direction, time, bytes),
@@ -249,7 +319,10 @@ impl Reader<'_> {
                 connection.handle_gap(engine, direction, time, len, cause == GapCause::Truncated);
             }
             FlowEvent::Conflict { direction } => connection.handle_conflict(engine, direction),
-            FlowEvent::End { direction, time, reason } => connection.handle_end(engine, direction, time, reason),
+            FlowEvent::End { direction, time, reason } => {
+                state.ended |= 1 << direction.index();
+                connection.handle_end(engine, direction, time, reason);
+            }
         }
         while let Some(transaction) = engine.poll_transaction() {
             let swapped = connection.roles_swapped();
@@ -259,12 +332,16 @@ impl Reader<'_> {
             };
             let identity = state.identity.get_or_insert_with(|| recorder.identify(step.facts, client.0));
             let to_server = if swapped { Direction::ToClient } else { Direction::ToServer };
+            *recording = Some(recorder.output().bytes.len());
             recorder.record(&transaction, step.facts, identity, (client, server), to_server, endpoints);
+            *recording = None;
             engine.recycle(transaction);
         }
-        let held = connection.memory_bytes();
-        *http_bytes = (*http_bytes + held).saturating_sub(std::mem::replace(&mut state.held_bytes, held));
+        // Both directions have ended: the flow is dropped after this step.
+        let held = if state.ended == 3 { 0 } else { connection.memory_bytes() };
+        state.held_bytes = held;
+        *http_bytes += held;
         let done = matches!(connection.protocol(), Protocol::Tls | Protocol::Unknown);
-        done && !std::mem::replace(&mut state.ignored, true)
+        (done && !std::mem::replace(&mut state.ignored, true), held)
     }
 }
