@@ -1,5 +1,12 @@
 //! The `umbra` binary: command line, configuration, threads, signals, sinks.
 
+/// Prints a line on stderr. That stderr is closed or its disk full is no reason to fail (F102).
+macro_rules! tell {
+    ($($words:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", format_args!($($words)*)));
+    }};
+}
+
 mod cli;
 mod config;
 mod dispatch;
@@ -18,6 +25,7 @@ mod signals;
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::{CommandFactory as _, Parser as _};
 
@@ -26,6 +34,7 @@ use crate::config::Config;
 use crate::exit::Failure;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(tell_bug));
     let args = cli::expand(std::env::args_os().collect());
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -38,10 +47,20 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.was_reported() {
-                eprintln!("umbra: {failure}");
+                tell!("umbra: {failure}");
             }
             code(failure.code())
         }
+    }
+}
+
+/// A bug costs the flow that met it (F099) and one line: where it is, and not what it met, which is captured data.
+fn tell_bug(bug: &std::panic::PanicHookInfo<'_>) {
+    const TOLD: u32 = 10;
+    static BUGS: AtomicU32 = AtomicU32::new(0);
+    if BUGS.fetch_add(1, Ordering::Relaxed) < TOLD {
+        let place = bug.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        tell!("umbra: internal error{place}: please report it");
     }
 }
 

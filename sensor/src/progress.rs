@@ -47,7 +47,7 @@ impl Progress {
 
     /// Prints a line without tearing the bar.
     pub(crate) fn line(&self, text: &str) {
-        if self.bar.is_hidden() { eprintln!("{text}") } else { self.bar.println(text) }
+        if self.bar.is_hidden() { tell!("{text}") } else { self.bar.println(text) }
     }
 
     /// Takes the bar away.

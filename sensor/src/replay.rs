@@ -42,7 +42,7 @@ pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), F
     }
     if !args.common.quiet {
         let (megabytes, seconds) = (files.progress().bytes_read as f64 / 1e6, started.elapsed().as_secs_f64());
-        eprintln!("{packets} packets read, {megabytes:.1} MB in {seconds:.2} s");
+        tell!("{packets} packets read, {megabytes:.1} MB in {seconds:.2} s");
         session::summary(inventory.counters(), &session.output);
     }
     session.print_inventory(&inventory)?;

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         .map_err(|error| session::capture_failure(&error))?;
     let session = Session::open(&config, key, Source::Live, true)?;
     if !args.common.quiet {
-        eprintln!("umbra: listening on {}", config.capture.interfaces.join(", "));
+        tell!("umbra: listening on {}", config.capture.interfaces.join(", "));
     }
     let started = Instant::now();
     let deadline = args.duration.map(|seconds| started + Duration::from_secs(seconds));
@@ -167,7 +167,7 @@ impl Lane<'_> {
             let polled = match polled {
                 Ok(polled) => polled,
                 Err(error) => {
-                    eprintln!("umbra: {error}");
+                    tell!("umbra: {error}");
                     // Not a busy loop while an interface may not be opened again.
                     std::thread::sleep(WAIT);
                     continue;
@@ -261,11 +261,11 @@ fn report_notices(status: &[Status], config: &Config) {
         for notice in notices {
             match notice {
                 Notice::Lost { interface, worker: 0, cause, .. } => {
-                    eprintln!("umbra: {}: capture has stopped ({cause:?})", name(config, interface));
+                    tell!("umbra: {}: capture has stopped ({cause:?})", name(config, interface));
                 }
                 Notice::Gap { interface, worker: 0, start, end, .. } => {
                     let seconds = end.since(start).as_secs_f64();
-                    eprintln!("umbra: {}: capturing again after a gap of {seconds:.1} s", name(config, interface));
+                    tell!("umbra: {}: capturing again after a gap of {seconds:.1} s", name(config, interface));
                 }
                 _ => {}
             }
@@ -286,15 +286,15 @@ fn reload(args: &crate::cli::Run, config: &mut Config, session: &Session) {
     });
     let new = match read {
         Ok(new) => new,
-        Err(failure) => return eprintln!("umbra: reload: {failure}; the old configuration stays"),
+        Err(failure) => return tell!("umbra: reload: {failure}; the old configuration stays"),
     };
     if let Err(failure) = session.output.reopen(&new.output) {
-        return eprintln!("umbra: reload: {failure}; the old configuration stays");
+        return tell!("umbra: reload: {failure}; the old configuration stays");
     }
     let restart = Config { output: config.output.clone(), ..new.clone() } != *config;
     config.output = new.output;
     let rest = if restart { "; what lies outside [output] takes effect at the next start" } else { "" };
-    eprintln!("umbra: reloaded{rest}");
+    tell!("umbra: reloaded{rest}");
 }
 
 /// Kept here so that the compiler sees that what threads share may be shared.

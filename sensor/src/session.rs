@@ -28,7 +28,7 @@ impl Session {
         if !config.redaction.reveal.is_empty() {
             let what: Vec<String> =
                 config.redaction.reveal.iter().map(|what| format!("{what:?}").to_lowercase()).collect();
-            eprintln!("umbra: warning: {} written as captured; keep the output private", what.join(", "));
+            tell!("umbra: warning: {} written as captured; keep the output private", what.join(", "));
         }
         Ok(Session {
             pipeline,
@@ -84,7 +84,7 @@ pub(crate) fn capture_failure(error: &umbra_capture::Error) -> Failure {
 /// One paragraph on stderr: what came in, what came out, what lacks.
 pub(crate) fn summary(counters: &umbra_pipeline::Counters, output: &Output) {
     let http = &counters.http;
-    eprintln!(
+    tell!(
         "{} packets, {} flows, {} HTTP transactions ({} requests, {} responses), {} events written",
         counters.wire.packets,
         counters.flow.flows,
@@ -109,11 +109,11 @@ pub(crate) fn summary(counters: &umbra_pipeline::Counters, output: &Output) {
     part(counters.worker_panics, "flows ended by an internal error");
     part(output.lost(), "events lost");
     if !parts.is_empty() {
-        eprintln!("  {}", parts.join(", "));
+        tell!("  {}", parts.join(", "));
     }
     let list = undecoded(&counters.wire);
     if !list.is_empty() {
-        eprintln!("  packets without TCP: {}", list.join(", "));
+        tell!("  packets without TCP: {}", list.join(", "));
     }
 }
 
@@ -124,9 +124,11 @@ pub(crate) fn live_summary(
     stats: &umbra_capture::live::LiveStats,
     output: &Output,
 ) {
-    eprintln!(
+    tell!(
         "{} packets received by the kernel, {} dropped by it, {} dropped by the interface",
-        stats.received, stats.dropped, stats.interface_dropped
+        stats.received,
+        stats.dropped,
+        stats.interface_dropped
     );
     summary(counters, output);
 }

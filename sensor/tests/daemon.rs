@@ -191,6 +191,16 @@ fn f102_a_full_disk_is_told_with_the_loss() {
 }
 
 #[test]
+fn f102_a_full_stderr_changes_nothing() {
+    let file = capture("stderr.pcap", 30);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["replay", path(&file), "--format", "none", "--reveal", "path", "-e", "-"]);
+    let output = command.stderr(full).output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(0), 30));
+}
+
+#[test]
 fn f102_out_of_descriptors_is_told_at_once() {
     let file = capture("descriptors.pcap", 3);
     // Standard streams, and one more for the loader: the events file takes it, the capture finds none.
