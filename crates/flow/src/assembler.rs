@@ -7,6 +7,10 @@ use umbra_wire::Timestamp;
 /// Bookkeeping memory of one chunk beside its bytes, as counted against `max_total_bytes`.
 pub(crate) const CHUNK_COST: usize = 96;
 
+/// Chunks looked at where the order of both directions has to be kept: a bound on the work for each gap. With that many
+/// pieces behind one hole a gap may be told before what came in between.
+const LOOK_AHEAD: usize = 16;
+
 /// What a stretch of the stream holds.
 #[derive(Debug)]
 pub(crate) enum Body {
@@ -96,6 +100,11 @@ impl Assembler {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What the first few waiting chunks wait for, in stream order.
+    pub(crate) fn waited_for(&self) -> impl Iterator<Item = u64> {
+        self.chunks.values().take(LOOK_AHEAD).map(|chunk| chunk.arrival.after_peer)
     }
 
     /// Offset and arrival of the first chunk.

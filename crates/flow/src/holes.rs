@@ -9,6 +9,11 @@
 //! - a cap is reached (`Limit`, or `Lost` when acknowledged);
 //! - the flow ends.
 //!
+//! Giving up a hole never changes the order in which the two sides saw each other's bytes. What one side sent after it had
+//! received bytes of the other waits for those bytes or for the gap in their place, and a gap is told in pieces where the
+//! other side's waiting bytes come in between. Bytes that are here and wait only for the other direction are no hole, so
+//! their own direction's deadline does not count.
+//!
 //! All of this is decided by the flow clock at the flow's own segments, and dated to the deadline itself, so a sweep that
 //! comes earlier or later changes nothing.
 
@@ -17,10 +22,8 @@ use umbra_wire::Timestamp;
 use crate::assembler::{Arrival, Body, CHUNK_COST, Source};
 use crate::config::Config;
 use crate::event::{EndReason, GapCause};
-use crate::facts::DirectionFacts;
 use crate::flow::{BOTH, FlowState, Shared};
 use crate::key::Direction;
-use crate::lane::Lane;
 use crate::pending::Pending;
 
 /// Spare buffers kept for use again, and the largest one worth keeping.
@@ -218,7 +221,8 @@ impl FlowState {
         shared.queue.push(index, Pending::Gap { direction, time, len, cause });
     }
 
-    /// Brings a direction to `until`: waiting bytes are handed over, what is missing is reported.
+    /// Brings a direction to `until`: waiting bytes are handed over, what is missing is reported. What the other direction
+    /// has to say in between is said in between; a hole of its own that stands in the way is given up too.
     pub(crate) fn give_up(
         &mut self,
         direction: Direction,
@@ -228,24 +232,64 @@ impl FlowState {
         index: u32,
         shared: &mut Shared,
     ) {
-        // Nothing follows a FIN.
-        let until = self.side(direction).lane.fin.map_or(until, |fin| fin.min(until));
         loop {
-            let side = self.side(direction);
-            let offset = side.facts.offset;
-            if offset >= until {
-                return;
+            self.drain(index, shared);
+            if self.pass_hole(direction, until, cause, time, index, shared) {
+                continue;
             }
-            match side.lane.waiting.first() {
-                Some((start, _)) if start <= offset => {
-                    self.deliver_first(direction, true, index, shared);
-                }
-                first => {
-                    let next = first.map_or(until, |(start, _)| start.min(until));
-                    self.gap(direction, next - offset, cause, time, index, shared);
-                }
+            let peer = direction.opposite();
+            let wanted = self.obstacle(direction).filter(|_| self.facts.direction(direction).offset < until);
+            let Some(peer_until) = wanted else { return };
+            if !self.pass_hole(peer, peer_until, GapCause::Lost, time, index, shared) {
+                // Each waits for the other: there is no right order.
+                self.deliver_first(direction, true, index, shared);
             }
         }
+    }
+
+    /// Reports the first piece of what is missing at the front of a direction, up to `until` at most. False if nothing is.
+    fn pass_hole(
+        &mut self,
+        direction: Direction,
+        until: u64,
+        cause: GapCause,
+        time: Timestamp,
+        index: u32,
+        shared: &mut Shared,
+    ) -> bool {
+        let lane = &self.lanes[direction.index()];
+        let offset = self.facts.direction(direction).offset;
+        // Nothing follows a FIN.
+        let mut end = lane.fin.map_or(until, |fin| fin.min(until));
+        if let Some((start, _)) = lane.waiting.first() {
+            end = end.min(start);
+        }
+        // Here the other side spoke.
+        let peer = &self.lanes[direction.opposite().index()];
+        if let Some(after) = peer.waiting.waited_for().find(|after| *after > offset) {
+            end = end.min(after);
+        }
+        if end <= offset {
+            return false;
+        }
+        self.gap(direction, end - offset, cause, time, index, shared);
+        true
+    }
+
+    /// The next bytes of a direction are here: what they wait for, a stream offset of the other direction.
+    fn obstacle(&self, direction: Direction) -> Option<u64> {
+        let facts = self.facts.direction(direction);
+        let (_, arrival) = self.lanes[direction.index()].waiting.first().filter(|(start, _)| *start <= facts.offset)?;
+        Some(arrival.after_peer)
+    }
+
+    /// The next bytes of a direction are here, and what they wait for is missing for certain.
+    fn waits_for_peer(&self, direction: Direction) -> bool {
+        let peer = direction.opposite();
+        let lane = &self.lanes[peer.index()];
+        self.obstacle(direction).is_some()
+            && self.obstacle(peer).is_none()
+            && lane.mark.is_some_and(|mark| lane.sent >= mark.until)
     }
 
     /// After something moved: hands over what can go, and finds out what is still open.
@@ -273,7 +317,7 @@ impl FlowState {
         for direction in BOTH {
             let lane = &self.lanes[direction.index()];
             let facts = &self.facts.directions[direction.index()];
-            let mark = lane.mark.map(|mark| {
+            let mark = lane.mark.filter(|_| !self.waits_for_peer(direction)).map(|mark| {
                 let shown = lane.sent >= mark.until || lane.is_unseen_fin(facts.offset, mark.until);
                 let wait = if shown { config.reorder_grace } else { config.hole_timeout };
                 (mark.since.after(wait), direction, mark.until, GapCause::Lost)
@@ -302,8 +346,11 @@ impl FlowState {
             if side.lane.is_unseen_fin(side.facts.offset, until) {
                 side.lane.fin_guess = until;
                 side.lane.mark = None;
-            } else {
-                self.give_up(direction, until, cause, at, index, shared);
+            } else if until > side.facts.offset
+                && !self.pass_hole(direction, until, cause, at, index, shared)
+                && !self.deliver_first(direction, true, index, shared)
+            {
+                self.break_off(direction, shared);
             }
             self.drain(index, shared);
             for direction in BOTH {
@@ -312,9 +359,6 @@ impl FlowState {
             }
             self.drain(index, shared);
             self.close(at, index, shared);
-            if self.next_hole(&shared.config) == Some((at, direction, until, cause)) {
-                self.break_off(direction, shared);
-            }
         }
         self.unsettled = self.lanes.iter().any(|lane| lane.mark.is_some() || !lane.waiting.is_empty());
     }
@@ -333,6 +377,10 @@ impl FlowState {
         let unacked = if reason == EndReason::Evicted { GapCause::Limit } else { GapCause::Timeout };
         loop {
             self.drain(index, shared);
+            for direction in BOTH {
+                let side = self.side(direction);
+                side.lane.refresh_mark(side.facts, time);
+            }
             // A hole the peer acknowledged goes first: the other direction may wait for it.
             let open = BOTH.into_iter().filter_map(|direction| {
                 let lane = &self.lanes[direction.index()];
@@ -340,6 +388,9 @@ impl FlowState {
                 let first = lane.waiting.first();
                 let acked = lane.mark.is_some() && !lane.is_unseen_fin(facts.offset, facts.acked);
                 match first {
+                    Some((start, arrival)) if start <= facts.offset => {
+                        Some((3, arrival.clock, direction, start, unacked))
+                    }
                     Some((start, arrival)) if acked && facts.acked >= start => {
                         Some((0, arrival.clock, direction, start, GapCause::Lost))
                     }
@@ -351,14 +402,9 @@ impl FlowState {
             let Some((_, _, direction, until, cause)) = open.min_by_key(|(rank, clock, ..)| (*rank, *clock)) else {
                 break;
             };
-            let state = |lane: &Lane, facts: &DirectionFacts| (facts.offset, lane.waiting.segments(), lane.mark);
-            let side = self.side(direction);
-            let before = state(side.lane, side.facts);
-            self.give_up(direction, until, cause, time, index, shared);
-            self.deliver_first(direction, true, index, shared);
-            let side = self.side(direction);
-            side.lane.refresh_mark(side.facts, time);
-            if before == state(side.lane, side.facts) {
+            if !self.pass_hole(direction, until, cause, time, index, shared)
+                && !self.deliver_first(direction, true, index, shared)
+            {
                 self.break_off(direction, shared);
             }
         }

@@ -213,7 +213,9 @@ impl Lane {
         if facts.acked <= facts.offset || facts.packets == 0 || self.guessed_fin(facts.offset, facts.acked) {
             self.mark = None;
         } else if self.mark.is_none_or(|mark| mark.until <= facts.offset) {
-            self.mark = Some(Mark { until: facts.acked, since: clock });
+            // What is known to have been sent need not wait for what is only claimed.
+            let until = if self.sent > facts.offset { facts.acked.min(self.sent) } else { facts.acked };
+            self.mark = Some(Mark { until, since: clock });
         }
     }
 }

@@ -283,6 +283,54 @@ fn f022_lost_requests_are_gaps_of_exact_length() {
     assert_eq!(world.facts().direction(ToServer).gap_bytes, 34 * 8);
 }
 
+/// Turns follow each other faster than holes are given up, and pieces of them are lost: still what one side says comes out
+/// after what it had received, and before what it had not.
+#[test]
+fn f022_loss_does_not_change_who_spoke_first() {
+    const ANSWER: u64 = 24;
+    let c = Conn::default();
+    for lost_of_16 in [1, 2] {
+        for seed in 0..200_u64 {
+            let mut state = (seed * 3 + lost_of_16 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut world = opened(config(), &c);
+            let mut feed = |world: &mut World, segment: &Owned| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                if state >> 20 & 15 >= lost_of_16 {
+                    world.feed(segment);
+                }
+            };
+            for n in 0..80 {
+                feed(&mut world, &c.c(n * 8, n * ANSWER, b"question"));
+                for piece in 0..3 {
+                    let at = n * ANSWER + piece * 8;
+                    feed(&mut world, &c.s(at, n * 8 + 8, b"response"));
+                    feed(&mut world, &c.c(n * 8 + 8, at + 8, b""));
+                }
+            }
+            world.feed(&c.c(640, 80 * ANSWER, b"")).feed(&c.s(80 * ANSWER, 640, b"")).finish();
+            let (mut asked, mut answered) = (0, 0);
+            for event in world.take() {
+                match event {
+                    Ev::Data(ToServer, bytes) => {
+                        assert_eq!(answered, asked / 8 * ANSWER, "{lost_of_16}, {seed}: question at {asked}");
+                        asked += bytes.len() as u64;
+                    }
+                    Ev::Data(ToClient, bytes) => {
+                        assert!(asked >= (answered / ANSWER + 1) * 8, "{lost_of_16}, {seed}: answer at {answered}");
+                        answered += bytes.len() as u64;
+                    }
+                    Ev::Gap(ToServer, len, _) => asked += len,
+                    Ev::Gap(ToClient, len, _) => answered += len,
+                    _ => {}
+                }
+            }
+            assert_eq!((asked, answered), (640, 80 * ANSWER));
+        }
+    }
+}
+
 #[test]
 fn f022_an_acknowledged_hole_waits_for_the_grace_and_not_longer() {
     let c = Conn::default();

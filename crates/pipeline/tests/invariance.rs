@@ -194,38 +194,54 @@ fn g7_segments_split_to_bytes_give_the_same_records() {
     }
 }
 
-/// 1 % of the packets is missing: an answer is never put to another question, and 95 % of what was not touched is found.
+/// Some packets are missing: an answer is never put to another question, and 95 % of what was not touched is found.
 #[test]
 fn f022_random_loss_never_pairs_wrongly() {
     let segments = generated();
     let whole: BTreeSet<String> = run(&segments, 1, false).0.iter().map(|line| ids(line).0.unwrap()).collect();
     assert_eq!(whole.len(), 40 * 25);
-    for seed in 1..=20u64 {
-        let mut state = seed;
-        let mut kept = Vec::new();
-        let mut touched = BTreeSet::new();
-        for segment in &segments {
-            // xorshift64: the same packets for the same seed.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            if state % 100 == 0 && !segment.payload.is_empty() {
-                touched.extend(owner(&segments, segment));
-            } else if state % 100 != 0 {
-                kept.push(segment.clone());
+    for per_mille in [1, 10, 50, 200] {
+        let (mut found_total, mut untouched_total) = (0, 0);
+        for seed in 1..=20u64 {
+            let (kept, touched) = lossy(&segments, seed, per_mille);
+            let mut found = BTreeSet::new();
+            for line in run(&kept, 1, false).0 {
+                if let (Some(request), Some(response)) = ids(&line) {
+                    assert_eq!(request, response, "{per_mille} ‰, seed {seed}: wrong pair: {line}");
+                    found.insert(request);
+                }
             }
+            let untouched: BTreeSet<_> = whole.difference(&touched).cloned().collect();
+            let kept = untouched.intersection(&found).count();
+            (found_total, untouched_total) = (found_total + kept, untouched_total + untouched.len());
+            // Beyond 5 % the opening of many connections is missing too: there only the pairs count.
+            let wanted = if per_mille > 50 { 0 } else { 95 };
+            assert!(
+                kept * 100 >= untouched.len() * wanted,
+                "{per_mille} ‰, seed {seed}: {kept} of {} untouched found",
+                untouched.len()
+            );
         }
-        let mut found = BTreeSet::new();
-        for line in run(&kept, 1, false).0 {
-            if let (Some(request), Some(response)) = ids(&line) {
-                assert_eq!(request, response, "seed {seed}: wrong pair: {line}");
-                found.insert(request);
-            }
-        }
-        let untouched: BTreeSet<_> = whole.difference(&touched).cloned().collect();
-        let kept = untouched.intersection(&found).count();
-        assert!(kept * 100 >= untouched.len() * 95, "seed {seed}: {kept} of {} untouched found", untouched.len());
+        println!("{per_mille} ‰ lost: {found_total} of {untouched_total} untouched found");
     }
+}
+
+/// What is left when so many of 1,000 packets are lost at random, and the transactions whose bytes were in a lost one.
+fn lossy(segments: &[Owned], seed: u64, per_mille: u64) -> (Vec<Owned>, BTreeSet<String>) {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (mut kept, mut touched) = (Vec::new(), BTreeSet::new());
+    for segment in segments {
+        // xorshift64: the same packets for the same seed.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        if (state >> 20) % 1_000 >= per_mille {
+            kept.push(segment.clone());
+        } else if !segment.payload.is_empty() {
+            touched.extend(owner(segments, segment));
+        }
+    }
+    (kept, touched)
 }
 
 /// `X-Id` of request and response of an event.
