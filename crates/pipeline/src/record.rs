@@ -73,15 +73,14 @@ impl Recorder {
         Box::new(Identity::new(facts, client, &self.config.sensor_id, &self.config.key))
     }
 
-    /// Records a transaction: in the inventory, and as an event where one is wanted. `to_server` is the direction that
-    /// the flow stage gives to what the client sends.
+    /// Records a transaction: in the inventory, and as an event where one is wanted.
     pub(crate) fn record(
         &mut self,
         transaction: &Transaction,
         facts: &FlowFacts,
         identity: &Identity,
         (client, server): ((IpAddr, u16), (IpAddr, u16)),
-        to_server: Direction,
+        acknowledged: Acknowledged,
         endpoints: &mut Endpoints,
     ) {
         let request = transaction.request.as_ref();
@@ -102,7 +101,6 @@ impl Recorder {
 
         let one_sided = transaction.coverage.one_sided || facts.one_sided();
         let complete = is_complete(transaction);
-        let acknowledged = is_acknowledged(transaction, facts, to_server);
         let time = transaction.request_start.or(transaction.response_start).unwrap_or(facts.first_time);
         let observed = endpoints.observe(&Observation {
             host: &self.host.canonical,
@@ -110,7 +108,7 @@ impl Recorder {
             client: identity.client,
             time,
             complete,
-            trusted: acknowledged && !transaction.coverage.tainted,
+            trusted: acknowledged == Acknowledged::Yes && !transaction.coverage.tainted,
             transaction,
         });
         let Some(encoder) = &mut self.encoder else { return };
@@ -131,7 +129,7 @@ impl Recorder {
         }
 
         let mut found = transaction.anomalies;
-        if !acknowledged {
+        if acknowledged == Acknowledged::No {
             found.insert(Anomaly::Unacknowledged);
         }
         self.anomalies.clear();
@@ -254,10 +252,29 @@ fn is_complete(transaction: &Transaction) -> bool {
         && !transaction.coverage.truncated
 }
 
-/// The server has acknowledged the request, or its ACKs are not visible (F023): bytes that never reached it prove
-/// nothing.
-fn is_acknowledged(transaction: &Transaction, facts: &FlowFacts, to_server: Direction) -> bool {
-    transaction.request.is_none() || facts.acked(to_server).is_none_or(|acked| acked >= transaction.request_offsets.end)
+/// Whether the request has reached the server (F023): bytes that never did prove nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acknowledged {
+    /// The server has acknowledged it, or its ACKs are not visible.
+    Yes,
+    /// Not yet: it was given out before an ACK could come, as when one packet opens a stream and resets it.
+    NotYet,
+    /// It was answered, or the flow has ended, and it never was.
+    No,
+}
+
+impl Acknowledged {
+    /// `to_server` is the direction that the flow stage gives to what the client sends; `ended`: nothing more comes.
+    pub(crate) fn of(transaction: &Transaction, facts: &FlowFacts, to_server: Direction, ended: bool) -> Self {
+        let end = transaction.request_offsets.end;
+        if transaction.request.is_none() || facts.acked(to_server).is_none_or(|acked| acked >= end) {
+            Acknowledged::Yes
+        } else if ended || transaction.response.is_some() {
+            Acknowledged::No
+        } else {
+            Acknowledged::NotYet
+        }
+    }
 }
 
 fn between(start: Option<umbra_wire::Timestamp>, end: Option<umbra_wire::Timestamp>) -> Option<u64> {

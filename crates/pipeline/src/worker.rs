@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::identity::Identity;
 use crate::output::{Encode, Output};
-use crate::record::Recorder;
+use crate::record::{Acknowledged, Recorder};
 
 /// What a worker keeps for one flow beside its reassembly.
 #[derive(Debug)]
@@ -332,8 +332,9 @@ impl Reader<'_> {
             };
             let identity = state.identity.get_or_insert_with(|| recorder.identify(step.facts, client.0));
             let to_server = if swapped { Direction::ToClient } else { Direction::ToServer };
+            let acknowledged = Acknowledged::of(&transaction, step.facts, to_server, state.ended == 3);
             *recording = Some(recorder.output().bytes.len());
-            recorder.record(&transaction, step.facts, identity, (client, server), to_server, endpoints);
+            recorder.record(&transaction, step.facts, identity, (client, server), acknowledged, endpoints);
             *recording = None;
             engine.recycle(transaction);
         }
