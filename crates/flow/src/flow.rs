@@ -7,12 +7,12 @@
 //!                                                           eviction, same 5-tuple again, end of input
 //! ```
 //!
-//! A segment goes through: expiry of holes by its time, checksum, SYN and RST, synchronisation, plausibility (window, ACK,
+//! Nearly every segment is the next one of a healthy flow and takes a short way (`in_order`). Any other goes through: expiry of holes by its time, checksum, SYN and RST, synchronisation, plausibility (window, ACK,
 //! PAWS), ACK of the other direction, payload, FIN.
 
 use std::time::Duration;
 
-use umbra_wire::{Checksum, SegmentHeader, Timestamp};
+use umbra_wire::{Checksum, SegmentHeader, TcpFlags, Timestamp};
 
 use crate::assembler::{Arrival, Source};
 use crate::config::{ChecksumPolicy, Config, UrgentPolicy};
@@ -22,7 +22,7 @@ use crate::facts::{DirectionFacts, FlowFacts};
 use crate::half_open::{Handshake, Opening};
 use crate::history::HistoryPool;
 use crate::key::{Direction, PackedKey};
-use crate::lane::{Lane, Mark, Scale, Sync};
+use crate::lane::{Lane, MAX_WINDOW, Mark, Scale, Sync};
 use crate::pending::{Pending, Queue};
 
 /// Both directions, for loops.
@@ -197,6 +197,9 @@ impl FlowState {
         shared: &mut Shared,
     ) -> Verdict {
         let direction = self.direction_of(src_is_low);
+        if self.in_order(direction, h, payload, index, shared) {
+            return Verdict::Stay;
+        }
         let clock = self.facts.last_time.max(h.time);
         if self.unsettled {
             self.expire_holes(clock, index, shared);
@@ -309,6 +312,68 @@ impl FlowState {
         Verdict::Stay
     }
 
+    /// The way nearly every segment goes: the next bytes (or an ACK alone) of a direction of a flow in which nothing waits,
+    /// is missing or has ended. Does what the long way does, with everything left out that cannot matter then; false, and
+    /// nothing is changed, when it is another kind of segment.
+    #[inline]
+    fn in_order(
+        &mut self,
+        direction: Direction,
+        h: &SegmentHeader,
+        payload: &[u8],
+        index: u32,
+        shared: &mut Shared,
+    ) -> bool {
+        const LONG: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST | TcpFlags::URG | TcpFlags::ACK;
+        if h.flags.0 & LONG != TcpFlags::ACK
+            || self.unsettled
+            || self.ignored
+            || self.opening
+            || self.rival.is_some()
+            || h.missing != 0
+            || shared.config.checksum == ChecksumPolicy::Auto
+        {
+            return false;
+        }
+        let (own, peer) = self.sides(direction);
+        let len = payload.len() as u64;
+        let (offset, peer_offset) = (own.facts.offset, peer.facts.offset);
+        let behind = peer.lane.next_seq.wrapping_sub(h.ack);
+        if h.seq != own.lane.next_seq
+            || own.lane.sync != Sync::Yes
+            || peer.lane.sync != Sync::Yes
+            || own.lane.fin.is_some()
+            || peer.lane.fin.is_some()
+            || u64::from(behind) > peer_offset.min(MAX_WINDOW)
+            || !own.lane.plausible(offset, offset as i64, len)
+        {
+            return false;
+        }
+        if let Some((value, _)) = h.options.timestamps {
+            if own.lane.timestamp_is_old(value) {
+                return false;
+            }
+            own.lane.recent_timestamp = Some(value);
+        }
+        own.facts.packets += 1;
+        own.facts.bytes += len;
+        let acked = peer_offset - u64::from(behind);
+        if acked > peer.facts.acked {
+            peer.facts.acked = acked;
+            peer.lane.history.acknowledged(acked, &mut shared.histories[direction.opposite().index()]);
+        }
+        if let Scale::Known(shift) = own.lane.scale {
+            let edge = acked + (u64::from(h.window) << shift);
+            peer.lane.edge = if peer.lane.edge == u64::MAX { edge } else { peer.lane.edge.max(edge) };
+        }
+        self.facts.last_time = self.facts.last_time.max(h.time);
+        if len > 0 {
+            self.doubtful_reset = false;
+            self.hand_over(direction, 0, len as u32, payload, index, shared);
+        }
+        true
+    }
+
     /// Learns where a direction is from its first segments.
     #[inline]
     fn synchronise(&mut self, direction: Direction, seq: u32, total: u32, fin: bool) {
@@ -395,43 +460,6 @@ impl FlowState {
         acked
     }
 
-    /// Takes in the bytes of a segment that start at `position`.
-    #[allow(clippy::too_many_arguments)]
-    #[inline]
-    fn payload(
-        &mut self,
-        direction: Direction,
-        h: &SegmentHeader,
-        payload: &[u8],
-        position: i64,
-        arrival: Arrival,
-        index: u32,
-        shared: &mut Shared,
-    ) {
-        self.doubtful_reset = false;
-        let ignored = self.ignored;
-        let side = self.side(direction);
-        let offset = side.facts.offset;
-        if position == offset as i64
-            && arrival.after_peer == 0
-            && !ignored
-            && h.missing == 0
-            && !h.flags.urg()
-            && side.lane.waiting.is_empty()
-            && side.lane.fin.is_none()
-        {
-            // The way nearly every segment goes.
-            let end = payload.len() as u32;
-            self.hand_over(direction, 0, end, payload, index, shared);
-            let side = self.side(direction);
-            if side.lane.mark.is_some() {
-                side.lane.refresh_mark(side.facts, arrival.clock);
-            }
-            return;
-        }
-        self.payload_slow(direction, h, payload, position, arrival, index, shared);
-    }
-
     /// Bytes `start..end` of the payload are the next ones of the direction.
     #[inline]
     fn hand_over(
@@ -460,9 +488,10 @@ impl FlowState {
         shared.queue.push(index, Pending::Segment { direction, start, end });
     }
 
+    /// Takes in the bytes of a segment that start at `position`.
     #[cold]
     #[allow(clippy::too_many_arguments)]
-    fn payload_slow(
+    fn payload(
         &mut self,
         direction: Direction,
         h: &SegmentHeader,
@@ -472,6 +501,7 @@ impl FlowState {
         index: u32,
         shared: &mut Shared,
     ) {
+        self.doubtful_reset = false;
         let total = u64::from((payload.len() as u32).saturating_add(h.missing));
         let mut end = position.saturating_add_unsigned(total).max(0) as u64;
         let ignored = self.ignored;

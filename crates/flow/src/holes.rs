@@ -174,8 +174,7 @@ impl FlowState {
                 side.lane.next_seq = side.lane.next_seq.wrapping_add(len as u32);
                 shared.counters.delivered_bytes += len;
                 if len > 0 {
-                    let skip = skip as u32;
-                    shared.queue.push(index, Pending::Chunk { direction, time: arrival.time, skip, bytes });
+                    shared.queue.push_chunk(index, direction, arrival.time, skip as u32, bytes);
                 }
             }
             Body::Missing(len) => {
@@ -218,7 +217,9 @@ impl FlowState {
             side.facts.truncated_bytes += len;
             shared.counters.truncated_bytes += len;
         }
-        shared.queue.push(index, Pending::Gap { direction, time, len, cause });
+        if !self.ignored {
+            shared.queue.push(index, Pending::Gap { direction, time, len, cause });
+        }
     }
 
     /// Brings a direction to `until`: waiting bytes are handed over, what is missing is reported. What the other direction

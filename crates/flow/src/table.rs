@@ -226,6 +226,9 @@ impl<A> FlowTable<A> {
             && let Some(flow) = self.flows.at_mut(id.index)
         {
             flow.state.ignore(&mut self.shared);
+            let mut taken = Vec::new();
+            self.shared.queue.take_back(id.index, |bytes| taken.push(bytes));
+            taken.into_iter().for_each(|bytes| self.shared.recycle(bytes));
         }
     }
 
@@ -740,20 +743,11 @@ impl<A> FlowTable<A> {
     #[inline]
     fn next_pending(&mut self) -> Option<(u32, Pending)> {
         loop {
-            let (index, pending) = self.shared.queue.pop()?;
-            match pending {
-                Pending::Release => {
+            match self.shared.queue.pop()? {
+                (index, Pending::Release) => {
                     self.flows.remove(index);
                 }
-                pending => {
-                    let ignored = self.flows.at(index).is_some_and(|flow| flow.state.ignored);
-                    if !ignored || matches!(pending, Pending::End { .. }) {
-                        return Some((index, pending));
-                    }
-                    if let Pending::Chunk { bytes, .. } = pending {
-                        self.shared.recycle(bytes);
-                    }
-                }
+                next => return Some(next),
             }
         }
     }
@@ -765,8 +759,8 @@ impl<A> FlowTable<A> {
                 let bytes = payload.get(start as usize..end as usize).unwrap_or_default();
                 FlowEvent::Data { direction, time, bytes }
             }
-            Pending::Chunk { direction, time, skip, bytes } => {
-                let done = std::mem::replace(&mut self.current, bytes);
+            Pending::Chunk { direction, time, skip } => {
+                let done = std::mem::replace(&mut self.current, self.shared.queue.pop_chunk());
                 self.shared.recycle(done);
                 let bytes = self.current.get(skip as usize..).unwrap_or_default();
                 FlowEvent::Data { direction, time, bytes }
@@ -783,7 +777,12 @@ impl<A> FlowTable<A> {
     /// Forgets steps nobody polled, but not what they free.
     #[inline]
     fn drop_unpolled(&mut self) {
-        while self.next_pending().is_some() {}
+        while let Some((_, pending)) = self.next_pending() {
+            if let Pending::Chunk { .. } = pending {
+                let bytes = self.shared.queue.pop_chunk();
+                self.shared.recycle(bytes);
+            }
+        }
     }
 }
 
