@@ -86,6 +86,7 @@ impl Output {
     }
 
     /// Hands what is buffered to the operating system.
+    #[cfg(feature = "live")]
     pub(crate) fn flush(&self) {
         self.with_sink(|sink| match sink {
             Sink::Lines(lines) => lines.flush(),

@@ -58,9 +58,14 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
             threads.push(spawn(scope, "umbra-worker", move || lane.work(source))?);
         }
         drop(queue);
+        let mut told_sink = false;
         while !signals::stopped() && !session.output.is_closed() && deadline.is_none_or(|at| Instant::now() < at) {
             std::thread::sleep(WAIT);
             report_notices(&status, &config);
+            if !told_sink && let Some(error) = session.output.error() {
+                told_sink = true;
+                tell!("umbra: cannot write events: {error}; capturing on, and trying again each second");
+            }
             if signals::take_counters() {
                 let (counters, stats) = together(&status);
                 session::live_summary(&counters, &stats, &session.output);

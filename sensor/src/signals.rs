@@ -42,11 +42,13 @@ pub(crate) fn stopped() -> bool {
 }
 
 /// Was a reload asked for since the last call?
+#[cfg(feature = "live")]
 pub(crate) fn take_reload() -> bool {
     FLAGS.get().is_some_and(|flags| flags.reload.swap(false, Ordering::Relaxed))
 }
 
 /// Were counters asked for since the last call?
+#[cfg(feature = "live")]
 pub(crate) fn take_counters() -> bool {
     FLAGS.get().is_some_and(|flags| flags.counters.swap(false, Ordering::Relaxed))
 }

@@ -223,13 +223,17 @@ impl Sensor {
 
     /// SIGTERM, and what it printed: it ends in time with exit code 0.
     fn stop(&mut self) -> String {
+        self.stop_with(0)
+    }
+
+    fn stop_with(&mut self, code: i32) -> String {
         let asked = Instant::now();
         signal(&self.child, "TERM");
         let ended = wait_until(STOP, || self.ended().is_some());
         println!("stopped in {:.1} s", asked.elapsed().as_secs_f64());
         assert!(ended, "still running {STOP:?} after SIGTERM: {}", self.log());
         let log = self.log();
-        assert_eq!(self.ended().unwrap().code(), Some(0), "{log}");
+        assert_eq!(self.ended().unwrap().code(), Some(code), "{log}");
         assert!(!log.contains("panicked") && !log.contains("internal error"), "{log}");
         println!("{log}");
         log
@@ -511,4 +515,35 @@ fn f105_reload_keeps_the_old_configuration_if_the_new_is_bad() {
     assert_eq!((before.len(), after.len(), truth.len()), (40, 20, 60));
     assert!(before.iter().chain(&after).all(|(id, exchange)| truth.get(id) == Some(exchange)));
     assert_eq!(told(&log, " events written"), 60, "{log}");
+}
+
+/// A full disk stops no capture: the loss is told at the end. A reader of stdout that leaves ends the run quietly.
+#[test]
+fn f102_a_sink_that_fails_while_listening() {
+    let Some(lab) = Lab::open("sink") else { return };
+    let fetch = || (0..20).for_each(|number| assert!(lab.curl(&[&format!("http://10.78.0.1/api/{number}")])));
+    let mut sensor = lab.sensor(&["-e", "/dev/full"]);
+    fetch();
+    sensor.expect("No space left on device");
+    fetch();
+    assert!(sensor.ended().is_none(), "{}", sensor.log());
+    let log = sensor.stop_with(74);
+    assert_eq!(told(&log, " HTTP transactions"), 40, "{log}");
+    assert!(log.contains("No space left on device") && log.contains("; 40 events are lost"), "{log}");
+
+    let interface = lab.interface();
+    let words = [env!("CARGO_BIN_EXE_umbra"), "run", "-i", &interface, "-q", "-e", "-"].map(str::to_owned);
+    let mut reader = inside(&lab.server(), &words);
+    let mut child = reader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = wait_until(STOP, || {
+        lab.curl(&["http://10.78.0.1/api/1"]);
+        child.try_wait().unwrap().is_some()
+    });
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    // The inventory is on stderr, because events take stdout.
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(ended && output.status.success(), "{:?}: {stderr}", output.status);
+    assert!(!stderr.contains("umbra:"), "{stderr}");
 }
