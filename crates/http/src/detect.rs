@@ -85,8 +85,8 @@ impl Detect {
         bytes: &[u8],
     ) -> Option<Found> {
         let turn = self.last.replace(direction) != Some(direction);
-        let first = self.prefixes.iter().all(|prefix| prefix.bytes.is_empty() && prefix.turns == 0);
-        self.socks |= first && is_socks(bytes);
+        let other = &self.prefixes[direction.opposite().index()];
+        let first = !self.socks && other.bytes.is_empty() && other.turns == 0;
         let again = mid_stream || self.socks;
         let limit = engine.config.detect_bytes;
         let prefix = &mut self.prefixes[direction.index()];
@@ -101,6 +101,13 @@ impl Detect {
         let kept = bytes.get(..bytes.len().min(room)).unwrap_or_default();
         prefix.bytes.extend_from_slice(kept);
         prefix.verdict = judge(&prefix.bytes, mid_stream, prefix.bytes.len() >= limit);
+        if prefix.verdict == Verdict::Nothing && first && prefix.turns == 0 {
+            match recognise_socks(&prefix.bytes) {
+                Guess::Yes => self.socks = true,
+                Guess::More => prefix.verdict = Verdict::More,
+                Guess::No => {}
+            }
+        }
         if prefix.verdict == Verdict::Nothing {
             prefix.bytes = Vec::new();
             prefix.turns = prefix.turns.saturating_add(1);
@@ -202,13 +209,20 @@ fn may_start_http2(bytes: &[u8]) -> bool {
         || bytes.iter().zip(settings).all(|(byte, expected)| expected.is_none_or(|expected| *byte == expected))
 }
 
-/// The first message of a SOCKS client: version 5 with a list of methods of the length it says (RFC 1928 §3), or version 4
-/// with CONNECT, an address and a user name that ends it.
-fn is_socks(bytes: &[u8]) -> bool {
-    match bytes {
-        [5, count, methods @ ..] => *count > 0 && methods.len() == usize::from(*count),
-        [4, 1, rest @ ..] => rest.len() >= 7 && rest.last() == Some(&0),
-        _ => false,
+/// The first message of a SOCKS client: version 5 with a list of methods (RFC 1928 §3), or version 4 with a command, an
+/// address and a user name that a zero byte ends.
+fn recognise_socks(bytes: &[u8]) -> Guess {
+    let whole = match bytes {
+        [5] | [4] => false,
+        [5, 1..=16, methods @ ..] => methods.len() >= usize::from(bytes[1]),
+        [4, 1 | 2, rest @ ..] => rest.iter().skip(6).any(|byte| *byte == 0),
+        _ => return Guess::No,
+    };
+    match whole {
+        true => Guess::Yes,
+        // A user name that goes on for ever is none.
+        false if bytes.len() > 512 => Guess::No,
+        false => Guess::More,
     }
 }
 
