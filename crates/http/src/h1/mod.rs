@@ -121,7 +121,10 @@ impl Http1 {
             engine.counters.resyncs += 1;
         }
         let mut pairing = Pairing::default();
-        (pairing.next_index, pairing.mid_stream) = (origin.next_index, origin.mid_stream);
+        pairing.next_index = origin.next_index;
+        if origin.mid_stream {
+            pairing.join_mid_stream();
+        }
         if lost[0] || origin.gaps[0] {
             pairing.lose_requests();
         }
@@ -253,7 +256,7 @@ impl Http1 {
         self.settle_unsent(engine);
         self.turn(direction);
         let silence = self.last_time.replace(time).map_or(Duration::ZERO, |last| time.since(last));
-        self.pairing.bytes_came(direction, silence);
+        self.pairing.time_passed(silence);
         let side = self.side(direction);
         let state = side.state;
         // Where framing holds over the gap, so many of its bytes are the body's.

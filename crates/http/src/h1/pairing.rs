@@ -119,9 +119,15 @@ impl Pairing {
         }
     }
 
+    /// A gap begins so long after the last bytes of either direction. One of the server's confirms nothing: it may be shorter
+    /// than what the requests in a gap before it were answered with.
+    pub(super) fn time_passed(&mut self, silence: Duration) {
+        self.quiet |= silence >= QUIET;
+    }
+
     /// Bytes of a direction came, so long after the last ones of either.
     pub(super) fn bytes_came(&mut self, direction: Direction, silence: Duration) {
-        self.quiet |= silence >= QUIET;
+        self.time_passed(silence);
         if direction == Direction::ToClient {
             (self.quiet, self.request_gap) = (false, false);
         }
@@ -129,7 +135,22 @@ impl Pairing {
 
     /// Whole requests may have been lost.
     pub(super) fn lose_requests(&mut self) {
+        self.doubt_waiting();
         (self.request_gap, self.lost_after_newest, self.unanchored) = (true, true, true);
+    }
+
+    /// The flow was joined in the middle: requests from before may still wait for their answers.
+    pub(super) fn join_mid_stream(&mut self) {
+        (self.mid_stream, self.unanchored) = (true, true);
+    }
+
+    /// The client goes on before it has its answer. Where something was lost, a request in front of those that wait may be
+    /// among it.
+    fn doubt_waiting(&mut self) {
+        if self.unanchored {
+            let decided = usize::from(self.answering);
+            self.pending.iter_mut().skip(decided).for_each(|pending| pending.unsure |= !pending.responded);
+        }
     }
 
     /// Whole responses may have been lost.
@@ -151,6 +172,7 @@ impl Pairing {
         } else if self.pending.iter().any(|pending| !pending.responded && !pending.is_orphan) {
             // The flow stage hands over what a client sent after an answer only after that answer.
             self.pipelined = true;
+            self.doubt_waiting();
         }
         self.lost_after_newest = false;
         request.unsure = self.request_gap || (self.pipelined && self.unanchored);
