@@ -23,6 +23,10 @@ use crate::transaction::{Transaction, Upgrade};
 /// After this long without a byte in either direction and nothing waiting, the next request starts afresh.
 const QUIET: Duration = Duration::from_secs(5);
 
+/// After this many exchanges, each answered before the next request and none with a loss, a client works in lockstep also
+/// where a loss hides it.
+const LOCKSTEP: u8 = 3;
+
 /// A transaction that is not finished.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -91,6 +95,8 @@ pub(super) struct Pairing {
     lost_after_newest: bool,
     /// Something was lost: pipelined messages can no longer be counted off.
     unanchored: bool,
+    /// Exchanges of a client in lockstep before anything was lost, counted up to [`LOCKSTEP`].
+    lockstep: u8,
     /// Nothing had moved for [`QUIET`] when the client went on.
     quiet: bool,
     /// Framing of the client's bytes is in doubt: what is read confirms nothing (F035).
@@ -156,6 +162,9 @@ impl Pairing {
     /// Whole responses may have been lost.
     pub(super) fn lose_responses(&mut self) {
         (self.lost_responses, self.unanchored) = (true, true);
+        // What the client sends next acknowledges these bytes. In lockstep it has waited for the answers to everything
+        // before, what was lost of it too: the next response is for the next request.
+        self.request_gap &= self.pipelined || self.lockstep < LOCKSTEP;
     }
 
     /// A client in lockstep begins a request although a response was lost: that response has ended.
@@ -289,6 +298,9 @@ impl Pairing {
         if first.requested {
             let done = self.pending.pop_front();
             self.give_out_one(engine, done);
+            if self.pending.is_empty() && !self.unanchored && !self.pipelined {
+                self.lockstep = self.lockstep.saturating_add(1).min(LOCKSTEP);
+            }
         }
         held
     }
