@@ -141,7 +141,8 @@ pub enum Notice {
         worker: usize,
         /// When.
         at: Timestamp,
-        /// Why.
+        /// Why, as far as it shows by now: the kernel takes an interface down before it removes it, so [`GapCause::Down`] may
+        /// end as a [`Notice::Gap`] of [`GapCause::Removed`].
         cause: GapCause,
     },
     /// The interface gives packets again: a capture gap with its start and end.
