@@ -19,7 +19,7 @@ wanted="cc:build-essential c++:build-essential /usr/include/pcap/pcap.h:libpcap-
 if [ "$level" = test ]; then
     wanted="$wanted git:git python3:python3 /usr/bin/python3:python3-venv tshark:tshark tcpdump:tcpdump
         nginx:nginx-light wrk:wrk h2load:nghttp2-client curl:curl ip:iproute2 ethtool:ethtool openssl:openssl
-        capinfos:wireshark-common valgrind:valgrind"
+        capinfos:wireshark-common valgrind:valgrind /usr/lib/python3/dist-packages/grpc:python3-grpcio"
 fi
 
 packages=
