@@ -191,6 +191,67 @@ fn f101_overload_is_survived_and_told() {
     }
 }
 
+/// A sensor that gets no processor time for a while sheds flows by hash once it is back, says so, and takes all of them again when
+/// the load has gone. That it takes ten steps at most is tested beside the rule (`pressure.rs`); here nothing is timed.
+#[test]
+fn f101_after_an_overload_every_new_flow_is_seen_again() {
+    let Some(lab) = Lab::open("recovery") else { return };
+    let config = lab.dir.join("umbra.toml");
+    fs::write(&config, "[capture]\nbuffer_mib = 1\n[output]\nrotate_mib = 0\n").unwrap();
+    let path = lab.dir.join("events.jsonl");
+    lab.forget_log();
+    let mut sensor = lab.sensor(&["-w", "1", "-c", config.to_str().unwrap(), "-e", path.to_str().unwrap()]);
+    let mut load = lab.load(&format!("h2load --h1 -c 40 -n 10000000 --rps 10 http://{SERVER}/big.json"));
+    // A second of this load is ten times what the ring holds.
+    let overloaded = wait_until(Duration::from_secs(120), || {
+        signal(&sensor.child, "STOP");
+        std::thread::sleep(Duration::from_secs(1));
+        signal(&sensor.child, "CONT");
+        std::thread::sleep(Duration::from_secs(1));
+        signal(&sensor.child, "USR1");
+        told(&sensor.log(), " segments shed") > 0
+    });
+    assert!(overloaded, "nothing shed: {}", sensor.log());
+    signal(&load, "KILL");
+    let _ = load.wait();
+
+    let since = Instant::now();
+    let seen_of =
+        |round: &str| fs::read_to_string(&path).unwrap().matches(&format!("\"path\":\"/api/{round}/")).count();
+    let fetch = |round: &str| {
+        (0..32).for_each(|number| assert!(lab.curl(&[&format!("http://{SERVER}/api/{round}/{number}")])));
+    };
+    let mut round = 0;
+    let recovered = wait_until(Duration::from_secs(120), || {
+        round += 1;
+        let name = format!("r{round}");
+        fetch(&name);
+        wait_until(Duration::from_secs(1), || seen_of(&name) == 32)
+    });
+    assert!(recovered, "flows are still shed after {round} rounds: {}", sensor.log());
+    println!("all of 32 new flows seen in round {round}, {:.1} s after the load", since.elapsed().as_secs_f64());
+    // One whole round may be luck while few flows are shed; the level only falls, once in two seconds.
+    let calm = wait_until(Duration::from_secs(60), || {
+        let shed = || {
+            signal(&sensor.child, "USR1");
+            std::thread::sleep(Duration::from_millis(2_500));
+            told(&sensor.log(), " segments shed")
+        };
+        let before = shed();
+        fetch("calm");
+        shed() == before
+    });
+    assert!(calm, "{}", sensor.log());
+    fetch("last");
+    std::thread::sleep(Duration::from_millis(500));
+    let log = sensor.stop();
+    assert_eq!(seen_of("last"), 32, "{log}");
+    assert!(told(&log, " dropped by it") > 0, "{log}");
+    let (truth, _) = lab.access_log();
+    let invented = events(&path).0.into_keys().filter(|id| !truth.contains_key(id)).count();
+    assert_eq!(invented, 0, "events of no request");
+}
+
 /// A bad file is refused and the old one stays; a good one is taken without losing an event.
 #[test]
 fn f105_reload_keeps_the_old_configuration_if_the_new_is_bad() {
