@@ -12,6 +12,7 @@ mod endpoint;
 mod endpoints;
 mod host;
 pub mod route;
+pub mod schema;
 
 pub use clients::Clients;
 pub use endpoint::{Coverage, Endpoint, Style};
