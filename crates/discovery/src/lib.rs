@@ -4,6 +4,9 @@
 //! associative, so any number of workers gives the same one. Route templates are decided by the shape of each segment
 //! here ([`route`]); evidence over a whole service is not used yet.
 //!
+//! [`schema`] learns the shapes of bodies and parameters, [`style`] tells what kind of API a transaction speaks and which
+//! operation it calls.
+//!
 //! Pure: transactions in, endpoints out.
 #![forbid(unsafe_code)]
 
@@ -13,6 +16,7 @@ mod endpoints;
 mod host;
 pub mod route;
 pub mod schema;
+pub mod style;
 
 pub use clients::Clients;
 pub use endpoint::{Coverage, Endpoint, Style};

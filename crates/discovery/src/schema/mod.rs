@@ -31,3 +31,4 @@ pub use hash::ValueKey;
 pub use media::{media_type, sniff, syntax};
 pub use name::{NAME_BYTES, is_name};
 pub use schemas::{Exchange, Sample, Schemas};
+pub(crate) use xml::each_element;

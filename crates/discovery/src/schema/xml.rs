@@ -155,6 +155,30 @@ pub(crate) fn attributes(tag: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// Calls `each` with the depth and local name of each element, in order, while it says true; at most `pieces` pieces are looked at.
+pub(crate) fn each_element(text: &str, pieces: usize, mut each: impl FnMut(usize, &str) -> bool) {
+    let mut scanner = Scanner::new(text);
+    let mut depth = 0_usize;
+    for _ in 0..pieces {
+        match scanner.next_piece() {
+            Ok(Markup::Start(name, _)) => {
+                if !each(depth, name) {
+                    return;
+                }
+                depth += 1;
+            }
+            Ok(Markup::Empty(name, _)) => {
+                if !each(depth, name) {
+                    return;
+                }
+            }
+            Ok(Markup::End) => depth = depth.saturating_sub(1),
+            Ok(Markup::Text(_)) => {}
+            Err(_) => return,
+        }
+    }
+}
+
 /// Adds a document: an element is an object of its attributes (`@name`), its children and its text (`#text`).
 pub(super) fn add(shape: &mut Shape, bytes: &[u8], cut: bool, depth: usize, key: &ValueKey) -> Stop {
     let (text, ending) = match std::str::from_utf8(bytes) {
