@@ -78,7 +78,13 @@ impl Classic {
             let Some((header, body)) = rest.split_at_checked(self.record_header) else {
                 return (at, Stop::Need(self.record_header));
             };
-            let captured = self.order.u32_at(header, 8);
+            // Never `None`: the header has 16 or 24 bytes.
+            let Some(fields) = header.first_chunk::<16>() else { return (at, Stop::Need(self.record_header)) };
+            let (fields, _) = fields.as_chunks::<4>();
+            let &[seconds, fraction, captured, on_wire] = fields else {
+                return (at, Stop::Need(self.record_header));
+            };
+            let captured = self.order.u32(captured);
             if captured > MAX_PACKET_BYTES {
                 return (at, Stop::Corrupt(Corruption::PacketLength(captured)));
             }
@@ -86,17 +92,17 @@ impl Classic {
             if body.len() < captured as usize {
                 return (at, Stop::Need(whole));
             }
-            let on_wire = self.order.u32_at(header, 12);
             // A snap length that lies is common (0, or from before it was changed) and harms nothing.
             shared.counters.over_snaplen += u64::from(captured > self.snaplen);
-            // Not `from_parts`: a damaged fraction may be more than a second, and is kept as the file has it.
-            let seconds = u64::from(self.order.u32_at(header, 0)) * 1_000_000_000;
-            let fraction = u64::from(self.order.u32_at(header, 4)) * scale;
+            // Not `from_parts`: a damaged fraction may be more than a second, and is kept as the file has it. Neither can
+            // overflow: 2^32 seconds and 2^32 microseconds are less than 2^63 nanoseconds.
+            let seconds = u64::from(self.order.u32(seconds)).wrapping_mul(1_000_000_000);
+            let fraction = u64::from(self.order.u32(fraction)).wrapping_mul(scale);
             packets.push(PacketMeta {
-                time: Timestamp(seconds.saturating_add(fraction)),
+                time: Timestamp(seconds.wrapping_add(fraction)),
                 offset: place(at + self.record_header),
                 len: captured,
-                wire_len: on_wire.max(captured),
+                wire_len: self.order.u32(on_wire).max(captured),
                 interface: self.interface,
                 link: self.link,
             });
