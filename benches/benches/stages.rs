@@ -124,7 +124,7 @@ fn segments(trace: &Trace) -> Vec<(SegmentHeader, Vec<u8>)> {
         .packets()
         .map(|packet| {
             let segment = decoder.decode(&packet).unwrap();
-            (segment.header, segment.payload.to_vec())
+            (*segment.header, segment.payload.to_vec())
         })
         .collect()
 }
@@ -133,7 +133,7 @@ fn segments(trace: &Trace) -> Vec<(SegmentHeader, Vec<u8>)> {
 fn reassemble(table: &mut FlowTable<()>, segments: &[(SegmentHeader, Vec<u8>)]) -> usize {
     let mut bytes_out = 0;
     for (header, payload) in segments {
-        let segment = Segment { header: *header, payload };
+        let segment = Segment { header, payload };
         table.handle_segment(&segment, |_| ());
         while let Some(step) = table.poll(&segment) {
             match step.event {
@@ -160,7 +160,7 @@ fn steps(trace: &Trace) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut connections = 0;
     for (header, payload) in &segments(trace) {
-        let segment = Segment { header: *header, payload };
+        let segment = Segment { header, payload };
         table.handle_segment(&segment, |_| {
             connections += 1;
             connections - 1

@@ -22,7 +22,7 @@ fuzz_target!(|data: &[u8]| {
         let before = decoder.now();
         let whole = decoder.decode(&packet).map(|segment| {
             assert!(segment.payload.len() <= 65_535);
-            (segment.header, segment.payload.to_vec())
+            (*segment.header, segment.payload.to_vec())
         });
         assert!(decoder.now() >= before);
         assert!(decoder.fragment_bytes() <= config.max_fragment_bytes);

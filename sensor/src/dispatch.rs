@@ -96,7 +96,7 @@ impl<'scope> Dispatcher<'scope> {
     #[inline]
     pub(crate) fn packet(&mut self, packet: &Packet<'_>, batch: &Batch) {
         let Some(segment) = self.decoder.decode(packet) else { return };
-        let header = &segment.header;
+        let header = segment.header;
         // Order-free, so that both directions reach the same worker. Without VLAN and tunnel: where these are part of
         // the flow's key, more flows share a worker than need to, and nothing else.
         let (a, b) = ((header.src, header.src_port), (header.dst, header.dst_port));
@@ -166,7 +166,7 @@ fn run(session: &Session, queue: &Receiver<Work>, give_back: &Sender<Work>) -> W
                     let bytes = if extra { &work.extra } else { work.buffer.as_slice() };
                     let place = start as usize..start as usize + len as usize;
                     let payload = bytes.get(place).unwrap_or_default();
-                    worker.handle_segment(&Segment { header, payload });
+                    worker.handle_segment(&Segment { header: &header, payload });
                 }
                 Item::Timeout(now) => worker.handle_timeout(now),
             }

@@ -40,8 +40,9 @@ impl ClosedRing {
         ClosedRing { ring: Vec::new(), cursor: 0, max }
     }
 
-    pub(crate) fn at(&self, index: u32) -> Option<Closed> {
-        self.ring.get(index as usize).copied().flatten()
+    #[inline]
+    pub(crate) fn at(&self, index: u32) -> Option<&Closed> {
+        self.ring.get(index as usize)?.as_ref()
     }
 
     pub(crate) fn remove(&mut self, index: u32) {

@@ -24,11 +24,13 @@ pub(crate) struct Wheel {
     swept: Option<u64>,
     /// Seconds still to empty in this sweep.
     until: u64,
+    /// Entries there is memory for.
+    capacity: usize,
 }
 
 impl Wheel {
     pub(crate) fn new() -> Self {
-        Wheel { slots: (0..SLOTS).map(|_| Vec::new()).collect(), swept: None, until: 0 }
+        Wheel { slots: (0..SLOTS).map(|_| Vec::new()).collect(), swept: None, until: 0, capacity: 0 }
     }
 
     /// Enters a flow to be looked at at `time`, or as soon as the wheel allows. The second it is entered under.
@@ -38,7 +40,9 @@ impl Wheel {
             second = second.clamp(swept + 1, swept + SLOTS - 1);
         }
         if let Some(slot) = self.slots.get_mut((second % SLOTS) as usize) {
+            let before = slot.capacity();
             slot.push(Due { flow, generation, second });
+            self.capacity += slot.capacity() - before;
         }
         second
     }
@@ -61,7 +65,9 @@ impl Wheel {
                 return Some(due);
             }
             if slot.capacity() > 1024 {
+                let before = slot.capacity();
                 slot.shrink_to(1024);
+                self.capacity -= before - slot.capacity();
             }
             swept += 1;
             self.swept = Some(swept);
@@ -87,7 +93,7 @@ impl Wheel {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.slots.iter().map(|slot| slot.capacity() * size_of::<Due>()).sum()
+        self.capacity * size_of::<Due>()
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) const BOTH: [Direction; 2] = [Direction::ToServer, Direction::ToClien
 /// What all flows of a table share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Silence after which every flow is still alive, in nanoseconds.
+    pub(crate) surely_alive: u64,
     pub(crate) config: Config,
     pub(crate) counters: Counters,
     pub(crate) queue: Queue,
@@ -171,6 +173,7 @@ impl FlowState {
         }
     }
 
+    #[inline]
     pub(crate) fn direction_of(&self, src_is_low: bool) -> Direction {
         if src_is_low == self.facts.client_is_low { Direction::ToServer } else { Direction::ToClient }
     }
@@ -197,7 +200,10 @@ impl FlowState {
         shared: &mut Shared,
     ) -> Verdict {
         let direction = self.direction_of(src_is_low);
-        if self.in_order(direction, h, payload, index, shared) {
+        if self.in_order(direction, h, payload, shared) {
+            if !payload.is_empty() {
+                shared.queue.push(index, Pending::Segment { direction, start: 0, end: payload.len() as u32 });
+            }
             return Verdict::Stay;
         }
         let clock = self.facts.last_time.max(h.time);
@@ -313,15 +319,14 @@ impl FlowState {
     }
 
     /// The way nearly every segment goes: the next bytes (or an ACK alone) of a direction of a flow in which nothing waits,
-    /// is missing or has ended. Does what the long way does, with everything left out that cannot matter then; false, and
-    /// nothing is changed, when it is another kind of segment.
+    /// is missing or has ended. Does what the long way does, with everything left out that cannot matter then, but for telling
+    /// of the payload; false, and nothing is changed, when it is another kind of segment.
     #[inline]
-    fn in_order(
+    pub(crate) fn in_order(
         &mut self,
         direction: Direction,
         h: &SegmentHeader,
         payload: &[u8],
-        index: u32,
         shared: &mut Shared,
     ) -> bool {
         const LONG: u8 = TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST | TcpFlags::URG | TcpFlags::ACK;
@@ -369,7 +374,7 @@ impl FlowState {
         self.facts.last_time = self.facts.last_time.max(h.time);
         if len > 0 {
             self.doubtful_reset = false;
-            self.hand_over(direction, 0, len as u32, payload, index, shared);
+            self.pass(direction, payload, shared);
         }
         true
     }
@@ -471,21 +476,26 @@ impl FlowState {
         index: u32,
         shared: &mut Shared,
     ) {
+        self.pass(direction, payload.get(start as usize..end as usize).unwrap_or_default(), shared);
+        shared.queue.push(index, Pending::Segment { direction, start, end });
+    }
+
+    /// These are the next bytes of the direction: it goes past them.
+    #[inline]
+    fn pass(&mut self, direction: Direction, bytes: &[u8], shared: &mut Shared) {
         let (side, peer) = self.sides(direction);
-        let len = end - start;
+        let len = bytes.len() as u64;
         // Without the peer's ACKs nobody would ever free it: one-sided flows keep none.
         if peer.facts.packets > 0 {
-            let bytes = payload.get(start as usize..end as usize).unwrap_or_default();
             let pool = &mut shared.histories[direction.index()];
             if !side.lane.history.record(side.facts.offset, bytes, pool) {
                 shared.counters.limit_history += 1;
             }
         }
-        side.facts.offset += u64::from(len);
-        side.lane.next_seq = side.lane.next_seq.wrapping_add(len);
+        side.facts.offset += len;
+        side.lane.next_seq = side.lane.next_seq.wrapping_add(len as u32);
         side.lane.sent = side.lane.sent.max(side.facts.offset);
-        shared.counters.delivered_bytes += u64::from(len);
-        shared.queue.push(index, Pending::Segment { direction, start, end });
+        shared.counters.delivered_bytes += len;
     }
 
     /// Takes in the bytes of a segment that start at `position`.

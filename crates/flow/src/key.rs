@@ -1,9 +1,7 @@
 //! Who talks to whom.
 
-use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 
-use ahash::RandomState;
 use umbra_wire::SegmentHeader;
 
 /// Which way bytes go. The table's guess until a parser knows better (see `umbra_http::Connection::roles_swapped`).
@@ -47,7 +45,7 @@ pub struct FlowKey {
 }
 
 /// A [`FlowKey`] in plain words: quick to compare and to hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub(crate) struct PackedKey {
     low: [u64; 2],
     high: [u64; 2],
@@ -60,15 +58,43 @@ pub(crate) struct PackedKey {
 const LOW_IS_V6: u64 = 1 << 16;
 const HIGH_IS_V6: u64 = 1 << 17;
 
+impl PartialEq for PackedKey {
+    /// Without a branch for each word: what is compared is nearly always the same.
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let [a, b] = [self.low[0] ^ other.low[0], self.low[1] ^ other.low[1]];
+        let [c, d] = [self.high[0] ^ other.high[0], self.high[1] ^ other.high[1]];
+        a | b | c | d | (self.ports_tunnel ^ other.ports_tunnel) | (self.vlan_family ^ other.vlan_family) == 0
+    }
+}
+
 impl PackedKey {
     /// The key of a segment, and whether its sender is the low end.
+    #[inline]
     pub(crate) fn of(header: &SegmentHeader, vlan_in_key: bool) -> (PackedKey, bool) {
-        let (src, src_v6) = pack(header.src);
-        let (dst, dst_v6) = pack(header.dst);
         let vlan = match header.vlan.as_slice().first() {
             Some(id) if vlan_in_key => u64::from(*id) + 1,
             _ => 0,
         };
+        if let (IpAddr::V4(src), IpAddr::V4(dst)) = (header.src, header.dst) {
+            let src = u64::from(src.to_bits()) << 16 | u64::from(header.src_port);
+            let dst = u64::from(dst.to_bits()) << 16 | u64::from(header.dst_port);
+            let (low, high) = (src.min(dst), src.max(dst));
+            let key = PackedKey {
+                low: [0, low >> 16],
+                high: [0, high >> 16],
+                ports_tunnel: low << 48 | (high & 0xffff) << 32 | u64::from(header.tunnel),
+                vlan_family: vlan,
+            };
+            return (key, src <= dst);
+        }
+        PackedKey::of_any(header, vlan)
+    }
+
+    #[inline(never)]
+    fn of_any(header: &SegmentHeader, vlan: u64) -> (PackedKey, bool) {
+        let (src, src_v6) = pack(header.src);
+        let (dst, dst_v6) = pack(header.dst);
         let src_is_low = (src_v6, src, header.src_port) <= (dst_v6, dst, header.dst_port);
         let (low, low_v6, low_port, high, high_v6, high_port) = if src_is_low {
             (src, src_v6, header.src_port, dst, dst_v6, header.dst_port)
@@ -102,21 +128,40 @@ impl PackedKey {
         }
     }
 
-    /// Keyed hash (F018): a sender who does not know the seeds cannot choose tuples that collide.
-    pub(crate) fn hash(&self, state: &RandomState) -> u64 {
-        let mut hasher = state.build_hasher();
-        if self.vlan_family & (LOW_IS_V6 | HIGH_IS_V6) == 0 {
+    /// Keyed hash (F018).
+    #[inline]
+    pub(crate) fn hash(&self, seeds: &Seeds) -> u64 {
+        let Seeds([a, b, c, d]) = *seeds;
+        let hash = if self.vlan_family & (LOW_IS_V6 | HIGH_IS_V6) == 0 {
             // Both addresses are IPv4: two words hold all there is.
-            hasher.write_u64(self.low[1] << 32 | self.high[1]);
+            fold(a ^ (self.low[1] << 32 | self.high[1]), b ^ self.ports_tunnel)
         } else {
-            for word in [self.low[0], self.low[1], self.high[0], self.high[1]] {
-                hasher.write_u64(word);
-            }
-        }
-        hasher.write_u64(self.ports_tunnel);
-        hasher.write_u64(self.vlan_family);
-        hasher.finish()
+            let low = fold(a ^ self.low[0], b ^ self.low[1]);
+            let high = fold(c ^ self.high[0], d ^ self.high[1]);
+            fold(low.rotate_left(32) ^ high ^ c, b ^ self.ports_tunnel)
+        };
+        fold(hash ^ c, d ^ self.vlan_family)
     }
+}
+
+/// Keys of the hash of the table: a sender who does not know them cannot choose tuples that collide, and nothing that the
+/// hash decides can be seen from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seeds([u64; 4]);
+
+impl Seeds {
+    pub(crate) const fn new([a, b, c, d]: [u64; 4]) -> Seeds {
+        // Digits of pi: a configured 0 must not make a multiplication by 0 of equal words.
+        Seeds([a ^ 0x452821e6_38d01377, b ^ 0xbe5466cf_34e90c6c, c ^ 0xc0ac29b7_c97c50dd, d ^ 0x3f84d5b5_b5470917])
+    }
+}
+
+/// Both halves of the product of two keyed words: every bit of one meets every bit of the other, in one multiplication
+/// (as wyhash and foldhash do it).
+#[inline]
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = (a as u128).wrapping_mul(b as u128);
+    product as u64 ^ (product >> 64) as u64
 }
 
 fn pack(address: IpAddr) -> ([u64; 2], bool) {
@@ -134,5 +179,66 @@ fn unpack(words: [u64; 2], v6: bool) -> IpAddr {
         IpAddr::V6((u128::from(words[0]) << 64 | u128::from(words[1])).into())
     } else {
         IpAddr::V4((words[1] as u32).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(client: u32, port: u16, vlan: u64) -> PackedKey {
+        let ports_tunnel = u64::from(port) << 48 | 80 << 32;
+        PackedKey { low: [0, u64::from(client)], high: [0, 0x0a00_0001], ports_tunnel, vlan_family: vlan }
+    }
+
+    #[test]
+    fn f018_neighbouring_tuples_spread_over_the_table() {
+        let seeds = Seeds::new([1, 2, 3, 4]);
+        let mut buckets = [0u32; 1024];
+        let mut tags = [0u32; 128];
+        let mut hashes = Vec::new();
+        for client in 0..64 {
+            for port in 0..1024 {
+                let hash = key(0x0a00_0100 + client, 40_000 + port, 0).hash(&seeds);
+                buckets[hash as usize % 1024] += 1;
+                tags[(hash >> 57) as usize] += 1;
+                hashes.push(hash);
+            }
+        }
+        // 64 and 512 a bucket on average; a sixth and a tenth standard deviations apart would do for chance.
+        assert!(buckets.iter().all(|count| (24..=112).contains(count)), "{buckets:?}");
+        assert!(tags.iter().all(|count| (400..=640).contains(count)), "{tags:?}");
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 64 * 1024);
+    }
+
+    #[test]
+    fn f018_every_bit_of_the_key_and_every_seed_counts() {
+        let base = key(0x0a00_0001, 40_000, 0);
+        let v6 = PackedKey { low: [1, 2], high: [3, 4], vlan_family: LOW_IS_V6 | HIGH_IS_V6, ..base };
+        for key in [base, v6] {
+            let hash = key.hash(&Seeds::new([0; 4]));
+            for bit in 0..32 {
+                let flip = 1u64 << bit;
+                let others = [
+                    PackedKey { low: [key.low[0], key.low[1] ^ flip], ..key },
+                    PackedKey { high: [key.high[0], key.high[1] ^ flip], ..key },
+                    PackedKey { ports_tunnel: key.ports_tunnel ^ flip << 32, ..key },
+                    PackedKey { ports_tunnel: key.ports_tunnel ^ flip, ..key },
+                    PackedKey { vlan_family: key.vlan_family ^ 1 << (bit % 16), ..key },
+                ];
+                for other in others {
+                    let differing = (hash ^ other.hash(&Seeds::new([0; 4]))).count_ones();
+                    assert!((10..=54).contains(&differing), "{key:?} {other:?} {differing}");
+                    assert_ne!(key, other);
+                }
+            }
+            for seed in 0..4 {
+                let mut seeds = [0; 4];
+                seeds[seed] = 1;
+                assert_ne!(hash, key.hash(&Seeds::new(seeds)));
+            }
+        }
     }
 }

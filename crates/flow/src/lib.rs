@@ -37,7 +37,7 @@
 //!     checksum: Checksum::Good,
 //!     missing: 0,
 //! };
-//! let segment = Segment { header, payload: b"GET / HTTP/1.1\r\n\r\n" };
+//! let segment = Segment { header: &header, payload: b"GET / HTTP/1.1\r\n\r\n" };
 //!
 //! let mut table: FlowTable<usize> = FlowTable::new(Config::default());
 //! table.handle_segment(&segment, |_facts| 0);

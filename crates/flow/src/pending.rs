@@ -35,6 +35,11 @@ pub(crate) struct Queue {
 
 impl Queue {
     #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, flow: u32, pending: Pending) {
         self.items.push((flow, pending));
     }

@@ -42,25 +42,29 @@ impl<T> Slab<T> {
         self.slots - 1
     }
 
-    pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
-        let slot = self.slot_mut(index)?;
-        let value = slot.value.take()?;
+    /// Drops a record where it is: taking it out would copy it. False if there was none.
+    pub(crate) fn remove(&mut self, index: u32) -> bool {
+        let Some(slot) = self.slot_mut(index).filter(|slot| slot.value.is_some()) else { return false };
+        slot.value = None;
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(index);
         self.len -= 1;
-        Some(value)
+        true
     }
 
+    #[inline]
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
         let index = index as usize;
         self.chunks.get(index / CHUNK)?.get(index % CHUNK)?.value.as_ref()
     }
 
+    #[inline]
     pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
         self.slot_mut(index)?.value.as_mut()
     }
 
     /// The record and its generation.
+    #[inline]
     pub(crate) fn entry_mut(&mut self, index: u32) -> Option<(u32, &mut T)> {
         let slot = self.slot_mut(index)?;
         Some((slot.generation, slot.value.as_mut()?))
@@ -86,6 +90,7 @@ impl<T> Slab<T> {
         self.chunks.len() * CHUNK * size_of::<Slot<T>>() + self.free.capacity() * size_of::<u32>()
     }
 
+    #[inline]
     fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
         let index = index as usize;
         self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
@@ -103,8 +108,8 @@ mod tests {
         let indexes: Vec<u32> = (0..1500).map(|n| slab.insert(n)).collect();
         assert_eq!(slab.at(1400), Some(&1400));
         let before = slab.generation(7).unwrap();
-        assert_eq!(slab.remove(7), Some(7));
-        assert_eq!(slab.remove(7), None);
+        assert!(slab.remove(7));
+        assert!(!slab.remove(7));
         assert_eq!(slab.generation(7), None);
         assert_eq!(slab.insert(99), 7);
         assert_ne!(slab.generation(7).unwrap(), before);

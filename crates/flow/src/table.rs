@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use ahash::RandomState;
 use hashbrown::HashTable;
 use umbra_wire::{Checksum, Segment, SegmentHeader, Timestamp};
 
@@ -15,7 +14,7 @@ use crate::facts::FlowFacts;
 use crate::flow::{FlowState, Shared, Verdict};
 use crate::half_open::{HalfOpenTable, Handshake, Opening};
 use crate::history::HistoryPool;
-use crate::key::{Direction, PackedKey};
+use crate::key::{Direction, PackedKey, Seeds};
 use crate::lane::Sync;
 use crate::pending::{Pending, Queue};
 use crate::slab::Slab;
@@ -66,6 +65,26 @@ const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(4);
 /// Flows compared to choose one to evict: the one silent for longest among those due to be looked at soonest.
 const EVICTION_SAMPLE: usize = 16;
 
+/// What became of a segment.
+enum Taken {
+    /// There is nothing to tell.
+    Quiet,
+    /// Its payload is the next of this direction of this flow, and all there is to tell.
+    InOrder(u32, Direction),
+    /// What there is to tell is in the queue.
+    Queued,
+}
+
+/// Silence after which every flow is still alive, in nanoseconds, whatever its state.
+fn surely_alive(config: &Config) -> u64 {
+    let timeouts =
+        [config.closing_timeout, config.half_open_timeout, config.established_timeout, config.half_closed_timeout];
+    timeouts.into_iter().min().map_or(0, |least| u64::try_from(least.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Flows found again without a search: 8 KiB, so that they stay in the first-level cache.
+const RECENT: usize = 2048;
+
 /// What the reader is still to be told outside of segments.
 #[derive(Clone, Copy, Debug, Default)]
 enum Work {
@@ -84,8 +103,11 @@ enum Work {
 /// followed by [`poll_timeout`](FlowTable::poll_timeout) until `None`. Steps that are not polled are lost.
 pub struct FlowTable<A> {
     shared: Shared,
-    hasher: RandomState,
+    seeds: Seeds,
     index: HashTable<Place>,
+    /// For some bits of the hash the flow that was found last: nearly every segment is spared the search in the index, which
+    /// holds many closed connections besides and is seldom in the cache. What stands here is a guess: the flow's key decides.
+    recent: Box<[u32; RECENT]>,
     flows: Slab<Flow<A>>,
     half_open: HalfOpenTable,
     closed: ClosedRing,
@@ -110,15 +132,15 @@ impl<A> fmt::Debug for FlowTable<A> {
 impl<A> FlowTable<A> {
     /// An empty table.
     pub fn new(config: Config) -> Self {
-        let [a, b, c, d] = config.hash_seed;
         let half = config.max_history_bytes / 2;
         let histories = [
             HistoryPool::new(config.history_to_server_bytes, half),
             HistoryPool::new(config.history_to_client_bytes, half),
         ];
         FlowTable {
-            hasher: RandomState::with_seeds(a, b, c, d),
+            seeds: Seeds::new(config.hash_seed),
             index: HashTable::new(),
+            recent: Box::new([0; RECENT]),
             flows: Slab::new(),
             half_open: HalfOpenTable::new(),
             closed: ClosedRing::new(config.max_closed),
@@ -127,6 +149,7 @@ impl<A> FlowTable<A> {
             opening: 0,
             current: Vec::new(),
             shared: Shared {
+                surely_alive: surely_alive(&config),
                 config,
                 counters: Counters::default(),
                 queue: Queue::default(),
@@ -139,16 +162,72 @@ impl<A> FlowTable<A> {
 
     /// Takes a segment in. `new_app` makes the reader's state when the segment starts a flow.
     pub fn handle_segment(&mut self, segment: &Segment<'_>, new_app: impl FnOnce(&FlowFacts) -> A) {
+        if let Taken::InOrder(index, direction) = self.take_in(segment, new_app) {
+            let end = segment.payload.len() as u32;
+            self.shared.queue.push(index, Pending::Segment { direction, start: 0, end });
+        }
+    }
+
+    /// [`handle_segment`](FlowTable::handle_segment) and the first [`poll`](FlowTable::poll) in one, which spares nearly every
+    /// segment the way through the queue.
+    #[inline]
+    pub fn advance<'a>(
+        &'a mut self,
+        segment: &'a Segment<'_>,
+        new_app: impl FnOnce(&FlowFacts) -> A,
+    ) -> Option<Step<'a, A>> {
+        match self.take_in(segment, new_app) {
+            Taken::Quiet => None,
+            Taken::InOrder(index, direction) => {
+                let (generation, flow) = self.flows.entry_mut(index)?;
+                let event = FlowEvent::Data { direction, time: segment.header.time, bytes: segment.payload };
+                Some(Step { id: FlowId { index, generation }, event, facts: &flow.state.facts, app: &mut flow.app })
+            }
+            Taken::Queued => self.poll(segment),
+        }
+    }
+
+    #[inline]
+    fn take_in(&mut self, segment: &Segment<'_>, new_app: impl FnOnce(&FlowFacts) -> A) -> Taken {
         self.drop_unpolled();
         self.shared.counters.segments += 1;
-        let h = &segment.header;
+        let h = segment.header;
         if h.checksum == Checksum::Bad && self.shared.config.checksum == ChecksumPolicy::Strict {
             self.shared.counters.bad_checksum += 1;
-            return;
+            return Taken::Quiet;
         }
         let (key, src_is_low) = PackedKey::of(h, self.shared.config.vlan_in_key);
-        let hash = key.hash(&self.hasher);
-        match self.find(hash, &key) {
+        let hash = key.hash(&self.seeds);
+        let place = self.find_recent(hash, &key);
+        if let Some(Place::Flow(index)) = place
+            && let Some(flow) = self.flows.at_mut(index)
+            && h.time.nanos().saturating_sub(flow.state.facts.last_time.nanos()) <= self.shared.surely_alive
+        {
+            let direction = flow.state.direction_of(src_is_low);
+            if flow.state.in_order(direction, h, segment.payload, &mut self.shared) {
+                if flow.state.hurry {
+                    self.schedule(index);
+                }
+                return if segment.payload.is_empty() { Taken::Quiet } else { Taken::InOrder(index, direction) };
+            }
+        }
+        self.take_in_any(place, key, hash, segment, src_is_low, new_app);
+        Taken::Queued
+    }
+
+    /// Takes in a segment that is not simply the next one of a flow.
+    #[inline(never)]
+    fn take_in_any(
+        &mut self,
+        place: Option<Place>,
+        key: PackedKey,
+        hash: u64,
+        segment: &Segment<'_>,
+        src_is_low: bool,
+        new_app: impl FnOnce(&FlowFacts) -> A,
+    ) {
+        let h = segment.header;
+        match place {
             Some(Place::Flow(index)) => {
                 if let Some(flow) = self.flows.at_mut(index) {
                     let timeout = flow.state.idle_timeout(&self.shared.config);
@@ -174,6 +253,9 @@ impl<A> FlowTable<A> {
     /// The next step that came of the last segment; in-order bytes borrow from `segment`, which must be the one handled last.
     #[inline]
     pub fn poll<'a>(&'a mut self, segment: &'a Segment<'_>) -> Option<Step<'a, A>> {
+        if self.shared.queue.is_empty() {
+            return None;
+        }
         let (index, pending) = self.next_pending()?;
         self.step(index, pending, segment.header.time, segment.payload)
     }
@@ -248,7 +330,7 @@ impl<A> FlowTable<A> {
     /// Does the segment belong to a flow that is known? Half-open and closed connections are none.
     pub fn contains(&self, header: &SegmentHeader) -> bool {
         let (key, _) = PackedKey::of(header, self.shared.config.vlan_in_key);
-        matches!(self.find(key.hash(&self.hasher), &key), Some(Place::Flow(_)))
+        matches!(self.find(key.hash(&self.seeds), &key), Some(Place::Flow(_)))
     }
 
     /// The reader failed on a step (a bug in it): what was not polled is dropped, and the flow of `header` ends without
@@ -257,7 +339,7 @@ impl<A> FlowTable<A> {
         self.drop_unpolled();
         let Some(header) = header else { return };
         let (key, _) = PackedKey::of(header, self.shared.config.vlan_in_key);
-        if let Some(Place::Flow(index)) = self.find(key.hash(&self.hasher), &key) {
+        if let Some(Place::Flow(index)) = self.find(key.hash(&self.seeds), &key) {
             self.leave(index, true);
             self.drop_unpolled();
         }
@@ -295,8 +377,22 @@ impl<A> FlowTable<A> {
             + self.shared.waiting_bytes
     }
 
-    /// The flow, half-open connection or closed connection of a 5-tuple.
+    /// [`find`](FlowTable::find), with a look at the flows found last before. A flow that has left the index is not among them:
+    /// its slot was freed with the last step, before this segment.
     #[inline]
+    fn find_recent(&mut self, hash: u64, key: &PackedKey) -> Option<Place> {
+        let recent = self.recent[hash as usize % RECENT];
+        if self.flows.at(recent).is_some_and(|flow| flow.state.facts.key == *key) {
+            return Some(Place::Flow(recent));
+        }
+        let place = self.find(hash, key);
+        if let Some(Place::Flow(index)) = place {
+            self.recent[hash as usize % RECENT] = index;
+        }
+        place
+    }
+
+    /// The flow, half-open connection or closed connection of a 5-tuple.
     fn find(&self, hash: u64, key: &PackedKey) -> Option<Place> {
         self.index
             .find(hash, |place| match *place {
@@ -314,6 +410,14 @@ impl<A> FlowTable<A> {
             Place::HalfOpen(index) => half_open.hash(index),
             Place::Closed(index) => closed.at(index).map_or(0, |closed| closed.hash),
         });
+    }
+
+    /// The 5-tuple that was kept at `old` is kept at `new`.
+    fn replace_place(&mut self, hash: u64, old: Place, new: Place) {
+        match self.index.find_mut(hash, |other| *other == old) {
+            Some(place) => *place = new,
+            None => self.insert_place(hash, new),
+        }
     }
 
     fn remove_place(&mut self, hash: u64, place: Place) {
@@ -351,8 +455,8 @@ impl<A> FlowTable<A> {
                 let hash = self.hash_of(index);
                 self.shared.counters.flows_reused += 1;
                 self.terminate(index, EndReason::Reused, handshake.first_time);
-                let state = FlowState::opened(key, hash, &handshake, &segment.header);
-                self.start(state, segment, src_is_low, new_app);
+                let state = FlowState::opened(key, hash, &handshake, segment.header);
+                self.start(state, None, segment, src_is_low, new_app);
             }
         }
     }
@@ -386,7 +490,7 @@ impl<A> FlowTable<A> {
         src_is_low: bool,
         new_app: impl FnOnce(&FlowFacts) -> A,
     ) {
-        let h = &segment.header;
+        let h = segment.header;
         let empty = segment.payload.is_empty() && h.missing == 0;
         if h.flags.rst() || (empty && !h.flags.syn()) {
             self.shared.counters.empty_without_flow += 1;
@@ -395,7 +499,7 @@ impl<A> FlowTable<A> {
         if !h.flags.syn() {
             self.shared.counters.flows_mid_stream += 1;
             let state = FlowState::mid_stream(key, hash, src_is_low, h);
-            return self.start(state, segment, src_is_low, new_app);
+            return self.start(state, None, segment, src_is_low, new_app);
         }
         let mut handshake = Handshake { first_time: h.time, last_time: h.time, ..Handshake::default() };
         if h.flags.ack() {
@@ -432,10 +536,10 @@ impl<A> FlowTable<A> {
     ) {
         let own = if src_is_low == handshake.client_is_low { &mut handshake.client } else { &mut handshake.server };
         own.packets = own.packets.saturating_sub(1);
-        let mut state = FlowState::opened(key, hash, &handshake, &segment.header);
+        let mut state = FlowState::opened(key, hash, &handshake, segment.header);
         state.opening = !segment.header.flags.ack();
         self.opening += usize::from(state.opening);
-        self.start(state, segment, src_is_low, new_app);
+        self.start(state, None, segment, src_is_low, new_app);
     }
 
     /// A further segment of a half-open connection.
@@ -449,7 +553,7 @@ impl<A> FlowTable<A> {
         src_is_low: bool,
         new_app: impl FnOnce(&FlowFacts) -> A,
     ) {
-        let h = &segment.header;
+        let h = segment.header;
         let Some(mut handshake) = self.half_open.handshake(index) else { return };
         if h.time.since(handshake.last_time) > self.shared.config.half_open_timeout {
             self.shared.counters.half_open_expired += 1;
@@ -508,9 +612,9 @@ impl<A> FlowTable<A> {
                 own.isn = Some(h.seq.wrapping_sub(1));
             }
         }
-        self.forget_half_open(index, hash);
+        self.half_open.remove(index);
         let state = FlowState::opened(key, hash, &handshake, h);
-        self.start(state, segment, src_is_low, new_app);
+        self.start(state, Some(Place::HalfOpen(index)), segment, src_is_low, new_app);
     }
 
     /// A segment of a connection that closed a moment ago.
@@ -524,7 +628,7 @@ impl<A> FlowTable<A> {
         src_is_low: bool,
         new_app: impl FnOnce(&FlowFacts) -> A,
     ) {
-        let h = &segment.header;
+        let h = segment.header;
         let Some(closed) = self.closed.at(index) else { return };
         let len = (segment.payload.len() as u32).saturating_add(h.missing);
         let recent = h.time.since(closed.time) <= self.shared.config.closed_timeout;
@@ -544,10 +648,11 @@ impl<A> FlowTable<A> {
         self.unknown(key, hash, segment, src_is_low, new_app);
     }
 
-    /// Puts a new flow in the table and gives it its first segment.
+    /// Puts a new flow in the table, where its 5-tuple was `before`, and gives it its first segment.
     fn start(
         &mut self,
         state: FlowState,
+        before: Option<Place>,
         segment: &Segment<'_>,
         src_is_low: bool,
         new_app: impl FnOnce(&FlowFacts) -> A,
@@ -559,12 +664,15 @@ impl<A> FlowTable<A> {
         let (key, hash) = (state.facts.key, state.hash);
         let app = new_app(&state.facts);
         let index = self.flows.insert(Flow { state, app });
-        self.insert_place(hash, Place::Flow(index));
+        match before {
+            Some(before) => self.replace_place(hash, before, Place::Flow(index)),
+            None => self.insert_place(hash, Place::Flow(index)),
+        }
         let Some((generation, flow)) = self.flows.entry_mut(index) else { return };
         let look = segment.header.time.after(FIRST_LOOK);
         flow.state.timer_second = self.wheel.enter(index, generation, look);
         let opening = flow.state.opening;
-        let verdict = flow.state.handle(&segment.header, segment.payload, src_is_low, index, &mut self.shared);
+        let verdict = flow.state.handle(segment.header, segment.payload, src_is_low, index, &mut self.shared);
         self.opening -= usize::from(opening && !flow.state.opening);
         match verdict {
             Verdict::Stay => self.schedule(index),
@@ -656,20 +764,17 @@ impl<A> FlowTable<A> {
         state.discard(&mut self.shared);
         self.opening -= usize::from(std::mem::take(&mut state.opening));
         let hash = state.hash;
-        let closed = Closed::of(state);
-        self.remove_place(hash, Place::Flow(index));
+        let closed = remember.then(|| Closed::of(state));
         self.shared.queue.push(index, Pending::Release);
-        if !remember {
-            return;
+        let Some((closed, (slot, old))) = closed.and_then(|closed| Some((closed, self.closed.insert(closed)?))) else {
+            return self.remove_place(hash, Place::Flow(index));
+        };
+        if let Some(old) = old {
+            let still_fresh = closed.time.since(old.time) <= self.shared.config.closed_timeout;
+            self.shared.counters.closed_forgotten += u64::from(still_fresh);
+            self.remove_place(old.hash, Place::Closed(slot));
         }
-        if let Some((slot, old)) = self.closed.insert(closed) {
-            if let Some(old) = old {
-                let still_fresh = closed.time.since(old.time) <= self.shared.config.closed_timeout;
-                self.shared.counters.closed_forgotten += u64::from(still_fresh);
-                self.remove_place(old.hash, Place::Closed(slot));
-            }
-            self.insert_place(hash, Place::Closed(slot));
-        }
+        self.replace_place(hash, Place::Flow(index), Place::Closed(slot));
     }
 
     /// Ends the flow that was silent for longest among a sample of likely ones.
@@ -777,6 +882,13 @@ impl<A> FlowTable<A> {
     /// Forgets steps nobody polled, but not what they free.
     #[inline]
     fn drop_unpolled(&mut self) {
+        if !self.shared.queue.is_empty() {
+            self.drop_queue();
+        }
+    }
+
+    #[inline(never)]
+    fn drop_queue(&mut self) {
         while let Some((_, pending)) = self.next_pending() {
             if let Pending::Chunk { .. } = pending {
                 let bytes = self.shared.queue.pop_chunk();

@@ -179,51 +179,53 @@ impl Stages {
         if self.until_memory_check == 0 {
             self.until_memory_check = MEMORY_CHECK;
             self.flow_bytes = self.flows.memory_bytes();
-            self.short_of_memory = self.held_bytes() > self.memory_bytes;
+            self.short_of_memory = self.flow_bytes + self.http_bytes > self.memory_bytes;
         }
         self.until_memory_check -= 1;
-        if (self.shed_level > 0 || self.short_of_memory || !self.quarantine.is_empty()) && self.is_shed(&segment.header)
+        if (self.shed_level > 0 || self.short_of_memory || !self.quarantine.is_empty()) && self.is_shed(segment.header)
         {
             self.shed_segments += 1;
             return;
         }
-        self.guarded(Some(&segment.header), |stages| stages.process(segment));
+        self.guarded(Some(segment.header), |stages| stages.process(segment));
     }
 
     fn process(&mut self, segment: &Segment<'_>) {
-        self.flows.handle_segment(segment, |facts| FlowState {
+        let (flows, mut reader) = self.split();
+        let mut touched = None;
+        let mut next = flows.advance(segment, |facts| FlowState {
             connection: Connection::new(facts.mid_stream),
             identity: None,
             ignored: false,
             ended: 0,
             held_bytes: 0,
         });
-        let mut touched = None;
-        self.drain(segment, &mut touched);
+        while let Some(step) = next {
+            let id = step.id;
+            let (done, held) = reader.advance(step);
+            touched = Some((id, held));
+            if done {
+                flows.ignore(id);
+            }
+            next = flows.poll(segment);
+        }
         // New flows are shed from the bound on; should those that are known grow past it by a thirty-second part, some have to go.
         if self.http_bytes + self.flow_bytes > self.memory_bytes + self.memory_bytes / 32 {
             self.make_room(segment, touched);
         }
     }
 
-    /// Hands on what there is; `touched` is the last flow and the bytes it holds.
+    /// The flows, and what their steps are handed on to.
     #[inline]
-    fn drain(&mut self, segment: &Segment<'_>, touched: &mut Option<(FlowId, usize)>) {
-        while let Some(step) = self.flows.poll(segment) {
-            let id = step.id;
-            let reader = Reader {
-                engine: &mut self.engine,
-                recorder: &mut self.recorder,
-                endpoints: &mut self.endpoints,
-                http_bytes: &mut self.http_bytes,
-                recording: &mut self.recording,
-            };
-            let (done, held) = reader.advance(step);
-            *touched = Some((id, held));
-            if done {
-                self.flows.ignore(id);
-            }
-        }
+    fn split(&mut self) -> (&mut FlowTable<FlowState>, Reader<'_>) {
+        let reader = Reader {
+            engine: &mut self.engine,
+            recorder: &mut self.recorder,
+            endpoints: &mut self.endpoints,
+            http_bytes: &mut self.http_bytes,
+            recording: &mut self.recording,
+        };
+        (&mut self.flows, reader)
     }
 
     /// Ends flows until what is held is within the bound again (F100): the one at hand if it is an elephant, else those that
@@ -233,8 +235,14 @@ impl Stages {
         self.short_of_memory = true;
         let mut next = touched.filter(|(_, held)| *held > self.memory_bytes / 8).map(|(id, _)| id);
         for _ in 0..EVICTIONS {
-            self.flows.evict(next.take());
-            self.drain(segment, &mut None);
+            let (flows, mut reader) = self.split();
+            flows.evict(next.take());
+            while let Some(step) = flows.poll(segment) {
+                let id = step.id;
+                if reader.advance(step).0 {
+                    flows.ignore(id);
+                }
+            }
             self.flow_bytes = self.flows.memory_bytes();
             if self.held_bytes() <= self.memory_bytes || self.flows.is_empty() {
                 break;
@@ -243,14 +251,8 @@ impl Stages {
     }
 
     fn drain_timeouts(&mut self) {
-        while let Some(step) = self.flows.poll_timeout() {
-            let reader = Reader {
-                engine: &mut self.engine,
-                recorder: &mut self.recorder,
-                endpoints: &mut self.endpoints,
-                http_bytes: &mut self.http_bytes,
-                recording: &mut self.recording,
-            };
+        let (flows, mut reader) = self.split();
+        while let Some(step) = flows.poll_timeout() {
             reader.advance(step);
         }
     }
@@ -307,11 +309,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Hands one step to the connection and records what came of it. True if the flow is of no further interest; and the
     /// bytes its connection holds.
-    fn advance(self, step: Step<'_, FlowState>) -> (bool, usize) {
+    fn advance(&mut self, step: Step<'_, FlowState>) -> (bool, usize) {
         let Reader { engine, recorder, endpoints, http_bytes, recording } = self;
         let state = step.app;
         // Not held until counted again: a flow that a stage fails on is not.
-        *http_bytes = http_bytes.saturating_sub(std::mem::take(&mut state.held_bytes));
+        **http_bytes = http_bytes.saturating_sub(std::mem::take(&mut state.held_bytes));
         let connection = &mut state.connection;
         match step.event {
             FlowEvent::Data { direction, time, bytes } => connection.handle_data(engine, direction, time, bytes),
@@ -333,15 +335,15 @@ impl Reader<'_> {
             let identity = state.identity.get_or_insert_with(|| recorder.identify(step.facts, client.0));
             let to_server = if swapped { Direction::ToClient } else { Direction::ToServer };
             let acknowledged = Acknowledged::of(&transaction, step.facts, to_server, state.ended == 3);
-            *recording = Some(recorder.output().bytes.len());
+            **recording = Some(recorder.output().bytes.len());
             recorder.record(&transaction, step.facts, identity, (client, server), acknowledged, endpoints);
-            *recording = None;
+            **recording = None;
             engine.recycle(transaction);
         }
         // Both directions have ended: the flow is dropped after this step.
         let held = if state.ended == 3 { 0 } else { connection.memory_bytes() };
         state.held_bytes = held;
-        *http_bytes += held;
+        **http_bytes += held;
         let done = matches!(connection.protocol(), Protocol::Tls | Protocol::Unknown);
         (done && !std::mem::replace(&mut state.ignored, true), held)
     }

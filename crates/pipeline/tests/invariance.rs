@@ -44,7 +44,7 @@ fn run(segments: &[Owned], workers: usize, ticks: bool) -> (Vec<String>, Vec<Str
                 _ => 0,
             };
         let worker = (sum % workers as u64) as usize;
-        all[worker].handle_segment(&Segment { header: *header, payload });
+        all[worker].handle_segment(&Segment { header, payload });
     }
     let mut lines = Vec::new();
     let mut inventory = Inventory::new(umbra_discovery::Config::default(), workers);
@@ -85,7 +85,7 @@ fn decode(path: &Path) -> Vec<Owned> {
     while let Ok(Some(batch)) = files.next_batch() {
         for packet in batch.packets() {
             if let Some(segment) = decoder.decode(&packet) {
-                segments.push(Owned { header: segment.header, payload: segment.payload.to_vec() });
+                segments.push(Owned { header: *segment.header, payload: segment.payload.to_vec() });
             }
         }
     }
@@ -140,7 +140,7 @@ fn conversations(batch: usize) -> Vec<Owned> {
     let mut segments = Vec::new();
     for packet in trace.packets() {
         let segment = decoder.decode(&packet).unwrap();
-        segments.push(Owned { header: segment.header, payload: segment.payload.to_vec() });
+        segments.push(Owned { header: *segment.header, payload: segment.payload.to_vec() });
     }
     segments
 }

@@ -1,15 +1,13 @@
 //! The walk from a packet to its segment.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use crate::clock::PacketClock;
 use crate::config::Config;
 use crate::counters::{Counters, FragmentKind, Reason};
 use crate::cursor::Cursor;
 use crate::defrag::{Defrag, Fragment, Key, Verdict};
 use crate::packet::{Packet, Timestamp};
-use crate::segment::{Checksum, Segment, SegmentHeader, TcpFlags, TcpOptions, VlanIds};
-use crate::{ip, link, tcp, wifi};
+use crate::segment::{Segment, SegmentHeader};
+use crate::{fast, ip, link, tcp, wifi};
 
 /// Decodes packets of any link type into TCP segments; keeps unfinished IP datagrams.
 ///
@@ -22,6 +20,10 @@ pub struct Decoder {
     defrag: Defrag,
     /// The datagram put together last; a segment may borrow it.
     datagram: Vec<u8>,
+    /// The header of the segment given out last, which borrows it.
+    header: SegmentHeader,
+    /// Ordinary packets may go the short way.
+    ordinary: bool,
 }
 
 /// What comes next in a packet.
@@ -106,6 +108,8 @@ impl Decoder {
             defrag: Defrag::new(&config),
             counters: Counters::default(),
             datagram: Vec::new(),
+            header: SegmentHeader::new(Timestamp(0), 0),
+            ordinary: !config.checksums && config.max_layers >= fast::LAYERS,
             config,
         }
     }
@@ -113,31 +117,25 @@ impl Decoder {
     /// Decodes the next packet in capture order. `None`: it holds no TCP segment, or only a part of one that is kept; the
     /// reason is counted.
     ///
-    /// The segment borrows the packet, or the decoder where it was put together from fragments.
+    /// The segment borrows the decoder and the packet.
     #[inline]
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Option<Segment<'a>> {
         self.clock.observe(packet.time);
         self.counters.packets = self.counters.packets.wrapping_add(1);
+        if self.ordinary
+            && let Some(payload) = fast::segment(packet, &mut self.header)
+        {
+            self.counters.segments = self.counters.segments.wrapping_add(1);
+            return Some(Segment { header: &self.header, payload });
+        }
+        self.decode_any(packet)
+    }
+
+    /// The way from layer to layer, which any packet can go.
+    #[inline(never)]
+    fn decode_any<'a>(&'a mut self, packet: &Packet<'a>) -> Option<Segment<'a>> {
         let mut context = Context {
-            header: SegmentHeader {
-                time: packet.time,
-                interface: packet.interface,
-                vlan: VlanIds::default(),
-                tunnel: 0,
-                src: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                dst: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                src_port: 0,
-                dst_port: 0,
-                ip_id: 0,
-                seq: 0,
-                ack: 0,
-                flags: TcpFlags::default(),
-                window: 0,
-                urgent: 0,
-                options: TcpOptions::default(),
-                checksum: Checksum::Unknown,
-                missing: 0,
-            },
+            header: SegmentHeader::new(packet.time, packet.interface),
             offloaded: false,
             bad_checksum: false,
             layers: 0,
@@ -152,7 +150,8 @@ impl Decoder {
         match outcome {
             Outcome::Segment(payload) => {
                 self.counters.segments = self.counters.segments.wrapping_add(1);
-                Some(Segment { header: context.header, payload: payload.data })
+                self.header = context.header;
+                Some(Segment { header: &self.header, payload: payload.data })
             }
             Outcome::Fragment(header, cursor) => {
                 if let Err(reason) = self.insert(header, cursor, &context) {
@@ -166,6 +165,12 @@ impl Decoder {
                 None
             }
         }
+    }
+
+    /// Makes every packet go the long way.
+    #[cfg(test)]
+    pub(crate) fn forbid_short_way(&mut self) {
+        self.ordinary = false;
     }
 
     /// What became of the packets so far.
@@ -222,7 +227,8 @@ impl Decoder {
         match result {
             // Always within the datagram: the cursor only ever gets smaller.
             Ok(payload) => {
-                Some(Segment { header: context.header, payload: self.datagram.get(payload).unwrap_or_default() })
+                self.header = context.header;
+                Some(Segment { header: &self.header, payload: self.datagram.get(payload).unwrap_or_default() })
             }
             Err(reason) => {
                 self.counters.count(reason);

@@ -34,6 +34,7 @@ mod counters;
 mod cursor;
 mod decoder;
 mod defrag;
+mod fast;
 mod ip;
 mod link;
 mod packet;

@@ -1,6 +1,6 @@
 //! What the decoder makes of a packet.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::packet::Timestamp;
 
@@ -127,11 +127,37 @@ pub struct SegmentHeader {
     pub missing: u32,
 }
 
-/// One TCP segment, borrowed from a packet (or from the fragment buffer of the decoder).
+impl SegmentHeader {
+    /// The header of a packet of which nothing else is known yet.
+    pub(crate) const fn new(time: Timestamp, interface: u32) -> Self {
+        SegmentHeader {
+            time,
+            interface,
+            vlan: VlanIds { ids: [0; 3], len: 0 },
+            tunnel: 0,
+            src: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            dst: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            src_port: 0,
+            dst_port: 0,
+            ip_id: 0,
+            seq: 0,
+            ack: 0,
+            flags: TcpFlags(0),
+            window: 0,
+            urgent: 0,
+            options: TcpOptions { window_scale: None, timestamps: None },
+            checksum: Checksum::Unknown,
+            missing: 0,
+        }
+    }
+}
+
+/// One TCP segment, borrowed from the decoder and from a packet (or from the decoder's fragment buffer). The header is
+/// borrowed too because it is large: copying it costs more than filling it in.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
     /// Everything but the payload.
-    pub header: SegmentHeader,
+    pub header: &'a SegmentHeader,
     /// Captured payload.
     pub payload: &'a [u8],
 }

@@ -24,11 +24,7 @@ pub(crate) fn tcp(
     let checksum = if config.checksums { verify(cursor, context, counters) } else { Checksum::Unknown };
     // Cut inside the options, the segment is still good for its numbers.
     let options_end = header_len.min(cursor.data.len());
-    let options = if options_end > 20 {
-        options(cursor.data.get(20..options_end).unwrap_or_default())
-    } else {
-        TcpOptions::default()
-    };
+    let options = options(cursor.data.get(20..options_end).unwrap_or_default());
     cursor.skip(options_end, LayerKind::Tcp)?;
     let missing = cursor.missing().saturating_sub(header_len - options_end);
     if missing > 0 || options_end < header_len {
@@ -50,13 +46,21 @@ pub(crate) fn tcp(
 
 /// `kind(1) [length(1) value]` each; kinds 0 and 1 are single bytes.
 #[inline]
-fn options(bytes: &[u8]) -> TcpOptions {
-    let mut found = TcpOptions::default();
-    // What nearly every segment between two Linux hosts carries: two no-operations, then timestamps.
-    if let &[1, 1, 8, 10, a, b, c, d, e, f, g, h] = bytes {
-        found.timestamps = Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
-        return found;
+pub(crate) fn options(bytes: &[u8]) -> TcpOptions {
+    match bytes {
+        [] => TcpOptions::default(),
+        // What nearly every segment between two Linux hosts carries: two no-operations, then timestamps.
+        &[1, 1, 8, 10, a, b, c, d, e, f, g, h] => TcpOptions {
+            window_scale: None,
+            timestamps: Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]))),
+        },
+        _ => any_options(bytes),
     }
+}
+
+#[inline(never)]
+fn any_options(bytes: &[u8]) -> TcpOptions {
+    let mut found = TcpOptions::default();
     let mut rest = bytes;
     loop {
         match rest {

@@ -164,14 +164,15 @@ impl World {
     }
 
     pub fn feed_exactly(&mut self, segment: &Owned) -> &mut Self {
-        let segment = Segment { header: segment.header, payload: &segment.payload };
+        let segment = Segment { header: &segment.header, payload: &segment.payload };
         let apps = &mut self.apps;
-        self.table.handle_segment(&segment, |_| {
+        let mut next = self.table.advance(&segment, |_| {
             *apps += 1;
             *apps
         });
-        while let Some(step) = self.table.poll(&segment) {
+        while let Some(step) = next {
             World::note(&mut self.log, &mut self.facts, step);
+            next = self.table.poll(&segment);
         }
         self
     }

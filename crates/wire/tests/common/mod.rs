@@ -162,7 +162,7 @@ pub fn packet(link: LinkType, data: &[u8], wire_len: usize) -> Packet<'_> {
 /// What a fresh decoder makes of one packet; checks that every packet is accounted for (G5).
 pub fn decode_one(config: Config, packet: &Packet<'_>) -> (Option<(SegmentHeader, Vec<u8>)>, Counters) {
     let mut decoder = Decoder::new(config);
-    let segment = decoder.decode(packet).map(|segment| (segment.header, segment.payload.to_vec()));
+    let segment = decoder.decode(packet).map(|segment| (*segment.header, segment.payload.to_vec()));
     let counters = decoder.counters().clone();
     assert_eq!((counters.packets, counters.segments), (1, u64::from(segment.is_some())));
     assert_eq!(counters.packets, counters.segments + counters.not_segments());
