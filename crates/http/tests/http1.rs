@@ -187,6 +187,49 @@ fn f027_joined_in_the_middle() {
 }
 
 #[test]
+fn f027_joined_inside_a_pipelined_batch() {
+    let late = Run { mid_stream: true, ..Run::default() };
+    let batch: Vec<u8> = (0..4).flat_map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()).collect();
+    let one = batch.len() / 4;
+    for lost in 0..4 {
+        // So many of the answers were sent before we came, and so many bytes of the batch.
+        for cut in (0..batch.len()).filter(|cut| cut.div_ceil(one) >= lost) {
+            let mut steps = vec![c(&batch[cut..])];
+            steps.extend((lost as u16..4).map(|n| answer(400 + n)));
+            for end in [vec![], vec![get(5), answer(405), get(6), answer(406)]] {
+                let steps = [steps.clone(), end].concat();
+                assert_split_invariant(&steps, &late);
+                let outcome = run_as(&steps, &late);
+                assert_no_wrong_pair(&outcome);
+                let responses = outcome.transactions.iter().filter(|t| t.response.is_some()).count();
+                assert_eq!(responses, steps.iter().filter(|step| matches!(step, Step::S(_))).count());
+            }
+        }
+    }
+    // A loss among the answers, or a capture that ends behind the first one, proves nothing.
+    let last = get(3);
+    let cases = [
+        vec![last.clone(), answer(402), Step::GapS(40), get(5), answer(405)],
+        vec![last.clone(), answer(402), Step::EndS(EndReason::Finished)],
+        vec![last.clone(), answer(402), Step::EndC(EndReason::Reset), Step::EndS(EndReason::Reset)],
+        vec![last.clone(), s("HTTP/1.1 402 X\r\nContent-Length: 20\r\n\r\nok"), Step::GapS(60), get(5), answer(405)],
+    ];
+    for steps in cases {
+        assert_split_invariant(&steps, &late);
+        assert_no_wrong_pair(&run_as(&steps, &late));
+    }
+    // What proves it: the client goes on, silence, the server's end.
+    let ends = [vec![get(4), answer(404)], vec![Step::Wait(6000), Step::EndS(EndReason::Finished)], vec![]];
+    for (end, expected) in ends.into_iter().zip([2, 1, 1]) {
+        let steps = [vec![last.clone(), answer(403)], end].concat();
+        assert_split_invariant(&steps, &late);
+        let outcome = run_as(&steps, &late);
+        assert_eq!(outcome.transactions.len(), expected, "{:?}", lines(&outcome));
+        assert!(outcome.transactions.iter().all(|t| t.request.is_some() && t.response.is_some()));
+    }
+}
+
+#[test]
 fn f033_a_head_without_end() {
     let mut steps = vec![c("GET /a HTTP/1.1\r\nHost: a\r\nX: ")];
     steps.push(c("y".repeat(200_000)));

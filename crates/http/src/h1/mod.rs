@@ -28,7 +28,7 @@ use umbra_flow::{Direction, EndReason};
 use umbra_wire::Timestamp;
 
 use self::chunked::Chunked;
-use self::pairing::Pairing;
+use self::pairing::{Pairing, QUIET};
 use self::scan::LineScan;
 pub(crate) use self::start_line::{Guess, recognise_request, recognise_response};
 pub(crate) use self::switch::{Origin, Switch};
@@ -129,7 +129,7 @@ impl Http1 {
             pairing.lose_requests();
         }
         if lost[1] || origin.gaps[1] {
-            pairing.lose_responses();
+            pairing.lose_responses(engine);
         }
         Http1 {
             client: side(0),
@@ -364,10 +364,12 @@ impl Http1 {
             Direction::ToClient => self.pairing.answering,
         };
         if reading {
-            let _ = time; // the last byte's time stands
+            // The last byte's time stands.
             self.end_message_untimed(engine, direction, complete);
         }
         if direction == Direction::ToClient {
+            let silence = self.last_time.map_or(Duration::ZERO, |last| time.since(last));
+            self.pairing.release_withheld(engine, reason == EndReason::Fin || silence >= QUIET);
             self.pairing.give_out_waiting(engine);
             if !self.pairing.holds() {
                 self.release_held(engine);

@@ -10,6 +10,10 @@
 //!   nothing has moved for [`QUIET`].
 //! - A request that follows a gap in its own direction, with nothing from the server in between, may not be the one that
 //!   the next response answers: both are given out apart.
+//! - Where the flow was joined in its middle, answers to requests from before may still be on their way: the first exchange
+//!   is kept until the client goes on or the server has nothing more to say. Another answer instead shows that it was a
+//!   guess: given out apart, and so the next one is kept. (A client that keeps a constant number of requests under way
+//!   looks like one in lockstep.)
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,10 +22,10 @@ use umbra_flow::Direction;
 
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::engine::Engine;
-use crate::transaction::{Transaction, Upgrade};
+use crate::transaction::{Grpc, Transaction, Upgrade};
 
 /// After this long without a byte in either direction and nothing waiting, the next request starts afresh.
-const QUIET: Duration = Duration::from_secs(5);
+pub(super) const QUIET: Duration = Duration::from_secs(5);
 
 /// After this many exchanges, each answered before the next request and none with a loss, a client works in lockstep also
 /// where a loss hides it.
@@ -102,6 +106,10 @@ pub(super) struct Pairing {
     /// Framing of the client's bytes is in doubt: what is read confirms nothing (F035).
     pub(super) doubt: bool,
     pub(super) mid_stream: bool,
+    /// Joined in the middle, and no exchange has shown yet that nothing from before waits for its answer.
+    unproven: bool,
+    /// The exchange that is to show it.
+    withheld: Option<Box<Transaction>>,
     /// Bytes came, by direction.
     pub(super) seen: [bool; 2],
     /// Oddities of the flow: every transaction from here on carries them.
@@ -122,6 +130,7 @@ impl Pairing {
         if quiet {
             (self.unanchored, self.pipelined) = (false, false);
             (self.request_gap, self.lost_responses, self.lost_after_newest) = (false, false, false);
+            self.unproven = false;
         }
     }
 
@@ -147,7 +156,7 @@ impl Pairing {
 
     /// The flow was joined in the middle: requests from before may still wait for their answers.
     pub(super) fn join_mid_stream(&mut self) {
-        (self.mid_stream, self.unanchored) = (true, true);
+        (self.mid_stream, self.unanchored, self.unproven) = (true, true, true);
     }
 
     /// The client goes on before it has its answer. Where something was lost, a request in front of those that wait may be
@@ -160,7 +169,8 @@ impl Pairing {
     }
 
     /// Whole responses may have been lost.
-    pub(super) fn lose_responses(&mut self) {
+    pub(super) fn lose_responses(&mut self, engine: &mut Engine) {
+        self.release_withheld(engine, false);
         (self.lost_responses, self.unanchored) = (true, true);
         // What the client sends next acknowledges these bytes. In lockstep it has waited for the answers to everything
         // before, what was lost of it too: the next response is for the next request.
@@ -175,6 +185,7 @@ impl Pairing {
     /// A new request, whose head is complete. The response being read must have been finished if
     /// [`lost_response_has_ended`](Self::lost_response_has_ended).
     pub(super) fn add_request(&mut self, engine: &mut Engine, mut request: Pending) {
+        self.release_withheld(engine, true);
         if self.lost_response_has_ended() {
             self.give_out_all(engine);
             self.lost_responses = false;
@@ -213,7 +224,7 @@ impl Pairing {
         last.requested = true;
         if last.responded {
             let done = self.pending.pop_back();
-            self.give_out_one(engine, done);
+            self.complete(engine, done);
         } else if last.unkept && self.pending.len() > 1 {
             let done = self.pending.pop_back();
             self.unkept_tail = done.as_ref().map_or(0, |done| done.skip).saturating_add(1);
@@ -273,6 +284,7 @@ impl Pairing {
             None => Some(Anomaly::OrphanResponse),
         };
         if let Some(anomaly) = orphan {
+            self.release_withheld(engine, false);
             let mut transaction = engine.new_transaction();
             transaction.index = self.take_index();
             transaction.anomalies.insert(anomaly);
@@ -297,12 +309,40 @@ impl Pairing {
         let held = first.holds;
         if first.requested {
             let done = self.pending.pop_front();
-            self.give_out_one(engine, done);
+            self.complete(engine, done);
             if self.pending.is_empty() && !self.unanchored && !self.pipelined {
                 self.lockstep = self.lockstep.saturating_add(1).min(LOCKSTEP);
             }
         }
         held
+    }
+
+    /// An exchange has ended: it is given out, or kept until it is certain.
+    fn complete(&mut self, engine: &mut Engine, done: Option<Pending>) {
+        match done {
+            Some(done) if self.unproven && !done.is_orphan => {
+                self.withheld = Some(done.transaction);
+                if !self.pending.is_empty() {
+                    self.release_withheld(engine, false);
+                }
+            }
+            done => self.give_out_one(engine, done),
+        }
+    }
+
+    /// Gives out the exchange that was kept; `certain`: request and response belong together.
+    pub(super) fn release_withheld(&mut self, engine: &mut Engine, certain: bool) {
+        let Some(mut transaction) = self.withheld.take() else { return };
+        let mut orphan = None;
+        if certain {
+            self.unproven = false;
+        } else {
+            let mut answer = take_response(&mut transaction, engine.new_transaction());
+            answer.index = self.take_index();
+            orphan = Some(Pending::new(answer));
+        }
+        self.give_out_one(engine, Some(Pending::new(transaction)));
+        self.give_out_one(engine, orphan);
     }
 
     /// Takes the transaction whose response changes the protocol; what waits behind it is given out.
@@ -369,12 +409,28 @@ impl Pairing {
 
     /// Bytes of memory held.
     pub(super) fn memory_bytes(&self) -> usize {
-        let of = |pending: &Pending| {
-            let transaction = &pending.transaction;
+        let of = |transaction: &Transaction| {
             size_of::<Transaction>()
                 + transaction.request.as_ref().map_or(0, |request| request.headers.capacity_bytes())
                 + transaction.response.as_ref().map_or(0, |response| response.headers.capacity_bytes())
         };
-        self.pending.capacity() * size_of::<Pending>() + self.pending.iter().map(of).sum::<usize>()
+        let withheld = self.withheld.as_deref().map_or(0, of);
+        let waiting = self.pending.iter().map(|pending| of(&pending.transaction)).sum::<usize>();
+        self.pending.capacity() * size_of::<Pending>() + waiting + withheld
     }
+}
+
+/// Moves what belongs to the response.
+fn take_response(from: &mut Transaction, mut to: Box<Transaction>) -> Box<Transaction> {
+    to.response = from.response.take();
+    to.response_body = std::mem::take(&mut from.response_body);
+    (to.response_start, to.response_end) = (from.response_start.take(), from.response_end.take());
+    to.informational = std::mem::take(&mut from.informational);
+    to.sse_events = from.sse_events.take();
+    to.grpc = from.grpc.map(|grpc| Grpc { request_messages: 0, ..grpc });
+    from.grpc = from.grpc.map(|grpc| Grpc { response_messages: 0, status: None, ..grpc });
+    // Which of the two it was said of is not known.
+    to.coverage = from.coverage;
+    to.anomalies.insert(Anomaly::OrphanResponse);
+    to
 }

@@ -705,7 +705,7 @@ impl Http1 {
         self.lose_place(engine, direction);
         match direction {
             Direction::ToServer => self.pairing.lose_requests(),
-            Direction::ToClient => self.pairing.lose_responses(),
+            Direction::ToClient => self.pairing.lose_responses(engine),
         }
     }
 
@@ -720,7 +720,7 @@ impl Http1 {
         }
         if direction == Direction::ToClient {
             // Responses may stand in what is skipped.
-            self.pairing.lose_responses();
+            self.pairing.lose_responses(engine);
         }
         let side = self.side(direction);
         if !matches!(side.state, State::Lost) {
