@@ -35,6 +35,7 @@ const ROOMS: &[Room] = &[
     ),
     io("umbra-capture", "crates/capture", &["umbra-wire"]),
     io("umbra-publish", "crates/publish", &["umbra-event"]),
+    io("umbra-store", "crates/store", &[]),
     io(
         "umbra",
         "sensor",
@@ -48,6 +49,7 @@ const ROOMS: &[Room] = &[
             "umbra-pipeline",
             "umbra-capture",
             "umbra-publish",
+            "umbra-store",
         ],
     ),
 ];
