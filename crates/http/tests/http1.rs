@@ -219,7 +219,7 @@ fn f027_joined_inside_a_pipelined_batch() {
         assert_no_wrong_pair(&run_as(&steps, &late));
     }
     // What proves it: the client goes on, silence, the server's end.
-    let ends = [vec![get(4), answer(404)], vec![Step::Wait(6000), Step::EndS(EndReason::Finished)], vec![]];
+    let ends = [vec![get(4), answer(404)], vec![Step::Wait(1000), Step::EndS(EndReason::Finished)], vec![]];
     for (end, expected) in ends.into_iter().zip([2, 1, 1]) {
         let steps = [vec![last.clone(), answer(403)], end].concat();
         assert_split_invariant(&steps, &late);

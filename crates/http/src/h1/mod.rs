@@ -28,7 +28,7 @@ use umbra_flow::{Direction, EndReason};
 use umbra_wire::Timestamp;
 
 use self::chunked::Chunked;
-use self::pairing::{Pairing, QUIET};
+use self::pairing::{LAST_WORD, Pairing};
 use self::scan::LineScan;
 pub(crate) use self::start_line::{Guess, recognise_request, recognise_response};
 pub(crate) use self::switch::{Origin, Switch};
@@ -369,7 +369,7 @@ impl Http1 {
         }
         if direction == Direction::ToClient {
             let silence = self.last_time.map_or(Duration::ZERO, |last| time.since(last));
-            self.pairing.release_withheld(engine, reason == EndReason::Fin || silence >= QUIET);
+            self.pairing.release_withheld(engine, reason == EndReason::Fin || silence >= LAST_WORD);
             self.pairing.give_out_waiting(engine);
             if !self.pairing.holds() {
                 self.release_held(engine);

@@ -25,7 +25,10 @@ use crate::engine::Engine;
 use crate::transaction::{Grpc, Transaction, Upgrade};
 
 /// After this long without a byte in either direction and nothing waiting, the next request starts afresh.
-pub(super) const QUIET: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(5);
+
+/// A server that has kept silent so long when the flow ends has no more answers on their way.
+pub(super) const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// After this many exchanges, each answered before the next request and none with a loss, a client works in lockstep also
 /// where a loss hides it.

@@ -311,26 +311,13 @@ pub(crate) fn plausible_block(block: &[u8]) -> Option<Option<Direction>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::encoder::{self, Encoder, Form};
+    use super::super::late_tests::List;
     use super::*;
 
-    #[derive(Default)]
-    struct List(Vec<(String, String)>, usize);
-
-    impl Sink for List {
-        fn field(&mut self, name: Name, odd: Oddities, text: &[u8], value: &[u8]) {
-            if name == Name::Unknown || odd.contains(Oddities::UNKNOWN_VALUE) {
-                self.1 += 1;
-                self.0.push(("?".into(), "?".into()));
-            } else {
-                self.0.push((String::from_utf8_lossy(text).into_owned(), String::from_utf8_lossy(value).into_owned()));
-            }
-        }
-    }
-
-    fn hex(text: &str) -> Vec<u8> {
+    pub(in super::super) fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
         digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
@@ -484,112 +471,6 @@ mod tests {
             }
         }
         assert!(decoder.memory_bytes() < 256 * 1024, "{}", decoder.memory_bytes());
-    }
-
-    /// Cut a block anywhere: an error or the right fields, never a panic or a wrong one.
-    fn check_cuts(block: &[u8], whole: &[(String, String)]) {
-        for cut in 0..block.len() {
-            let mut list = List::default();
-            let mut decoder = Decoder::new(65536, true);
-            let _ = decoder.decode(&block[..cut], &mut list);
-            for (got, expected) in list.0.iter().zip(whole) {
-                assert!(got == expected || got.0 == "?" || expected.0 == "?");
-            }
-        }
-    }
-
-    fn check_story(file: &std::path::Path) -> usize {
-        let story: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        let mut decoder = Decoder::new(65536, false);
-        let mut late: Vec<Decoder> = Vec::new();
-        let mut headers = 0;
-        for (number, case) in story["cases"].as_array().unwrap().iter().enumerate() {
-            let Some(wire) = case["wire"].as_str() else { return 0 };
-            let block = hex(wire);
-            let expected: Vec<(String, String)> = case["headers"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .flat_map(|field| field.as_object().unwrap())
-                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
-                .collect();
-            headers += expected.len();
-            let mut list = List::default();
-            decoder.decode(&block, &mut list).unwrap();
-            assert_eq!(list.0, expected, "{} case {number}", file.display());
-            if number < 3 {
-                check_cuts(&block, &expected);
-            }
-            // Joined late at an earlier case, or hit by a gap there: right or unknown.
-            if number % 10 == 0 {
-                late.push(Decoder::new(65536, true));
-                late.push(Decoder::new(65536, false));
-                late.last_mut().unwrap().forget();
-            }
-            for decoder in &mut late {
-                let mut list = List::default();
-                decoder.decode(&block, &mut list).unwrap();
-                assert_eq!(list.0.len(), expected.len());
-                for (got, expected) in list.0.iter().zip(&expected) {
-                    assert!(got == expected || got.0 == "?", "{} case {number}: {got:?}", file.display());
-                }
-            }
-            if late.len() > 8 {
-                late.drain(..2);
-            }
-        }
-        headers
-    }
-
-    fn check_folder(folder: &std::path::Path) -> (usize, usize) {
-        let (mut stories, mut headers) = (0, 0);
-        for encoder in std::fs::read_dir(folder).unwrap() {
-            let encoder = encoder.unwrap().path();
-            if !encoder.is_dir() {
-                continue;
-            }
-            for story in std::fs::read_dir(encoder).unwrap() {
-                headers += check_story(&story.unwrap().path());
-                stories += 1;
-            }
-        }
-        (stories, headers)
-    }
-
-    fn conformance() -> Option<std::path::PathBuf> {
-        let shared = std::env::var_os("UMBRA_SHARED")
-            .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into(), std::path::PathBuf::from);
-        let folder = shared.join("conformance/hpack");
-        if !folder.is_dir() {
-            println!("skipped: {} is absent", folder.display());
-            return None;
-        }
-        Some(folder)
-    }
-
-    #[test]
-    fn conformance_stories_decode_to_the_truth() {
-        let Some(folder) = conformance() else { return };
-        let (stories, headers) = check_folder(&folder);
-        assert!(stories > 100 && headers > 10_000, "{stories} stories, {headers} headers");
-        println!("{stories} stories, {headers} headers");
-    }
-
-    #[test]
-    fn conformance_long_stories_decode_to_the_truth() {
-        let Some(folder) = conformance() else { return };
-        let archive = folder.join("long-stories.tar.gz");
-        let target = std::env::temp_dir().join(format!("umbra-hpack-{}", std::process::id()));
-        std::fs::create_dir_all(&target).unwrap();
-        let status = std::process::Command::new("tar").arg("xzf").arg(&archive).arg("-C").arg(&target).status();
-        if !status.is_ok_and(|status| status.success()) {
-            println!("skipped: no tar, or {} is absent", archive.display());
-            return;
-        }
-        let (stories, headers) = check_folder(&target);
-        std::fs::remove_dir_all(&target).unwrap();
-        assert!(stories >= 20 && headers > 10_000, "{stories} stories, {headers} headers");
-        println!("{stories} stories, {headers} headers");
     }
 
     #[test]

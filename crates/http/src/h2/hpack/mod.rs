@@ -7,7 +7,11 @@ mod decoder;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod encoder;
 mod huffman;
+#[cfg(test)]
+mod late_tests;
 mod static_table;
+#[cfg(test)]
+mod story_tests;
 mod table;
 
 use crate::message::KnownHeader;
