@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::body::Bodies;
+use crate::h1::UsualHeads;
 use crate::message::{Request, Response};
 use crate::transaction::Transaction;
 
@@ -162,6 +163,8 @@ pub struct Engine {
     spare_responses: Vec<Response>,
     /// Memory of the body readers.
     pub(crate) bodies: Bodies,
+    /// Heads of HTTP/1 to read the next ones against.
+    pub(crate) usual_heads: UsualHeads,
 }
 
 /// Recycled objects kept of each kind: enough for a burst of pipelined requests, small in memory.

@@ -54,6 +54,21 @@ pub(super) enum BodyEnd {
 }
 
 impl Facts {
+    /// Everything but places, which say nothing of what an empty value says.
+    #[cfg(test)]
+    pub(super) fn spelled(&self) -> String {
+        let Facts { anomalies, host, length, codings, connection_upgrade, upgrade, expect } = self;
+        let host = host.as_ref().map(|host| host.len());
+        format!("{anomalies:?} {host:?} {length:?} {codings:?} {connection_upgrade} {upgrade:?} {expect}")
+    }
+
+    /// Is there anything to note of a field of this kind?
+    #[inline]
+    pub(super) fn is_about(known: KnownHeader) -> bool {
+        use KnownHeader as K;
+        matches!(known, K::Host | K::ContentLength | K::TransferEncoding | K::Connection | K::Upgrade | K::Expect)
+    }
+
     /// Takes note of a field. `place`: where its value is stored.
     pub(super) fn note(&mut self, known: KnownHeader, value: &[u8], place: Range<u32>) {
         match known {
@@ -94,6 +109,17 @@ impl Facts {
     }
 
     fn note_length(&mut self, value: &[u8]) {
+        // What nearly all say: a few digits, once.
+        if self.length == Length::Absent
+            && (1..=18).contains(&value.len())
+            && let Some(length) = value.iter().try_fold(0u64, |length, byte| {
+                let digit = byte.wrapping_sub(b'0');
+                (digit < 10).then(|| length.wrapping_mul(10).wrapping_add(u64::from(digit)))
+            })
+        {
+            self.length = Length::Value(length);
+            return;
+        }
         // RFC 9110 §8.6: a list of equal values may be read as one value.
         for item in value.split(|byte| *byte == b',') {
             let next = match parse_length(item.trim_ascii()) {
@@ -218,6 +244,7 @@ fn has_token(list: &[u8], token: &[u8]) -> bool {
     // The common values are one token.
     list.eq_ignore_ascii_case(token)
         || (list.len() > token.len()
+            && !list.eq_ignore_ascii_case(b"keep-alive")
             && list.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token)))
 }
 
@@ -236,11 +263,20 @@ const HOST_BYTES: usize = 253 + 6;
 
 /// Bytes of a host name, address literal and port.
 pub(super) fn is_host(value: &[u8]) -> bool {
-    value.len() <= HOST_BYTES
-        && value.iter().all(|byte| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%' | b'~')
-        })
+    value.len() <= HOST_BYTES && value.iter().all(|byte| HOST[usize::from(*byte)])
 }
+
+/// By byte: may it be in a host?
+static HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 0x80 {
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']' | b'%' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

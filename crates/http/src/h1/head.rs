@@ -1,4 +1,5 @@
-//! Message heads: the fast path on `httparse`, in place, and what both paths do with the result.
+//! Message heads: the usual ones, read against the one before; what `httparse` takes, in place; and what all ways do with
+//! the result.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -8,6 +9,7 @@ use memchr::memchr;
 use super::framing::{Facts, is_host};
 use super::known::known_header;
 use super::lenient::{self, StartLine};
+use super::usual::{self, Before};
 use crate::anomaly::Anomaly;
 use crate::engine::Config;
 use crate::message::{HeaderBlock, KnownHeader, Request, Response, Scheme, Version};
@@ -21,8 +23,14 @@ const METHOD_BYTES: usize = 32;
 pub(super) type Parsed = Option<(usize, Facts)>;
 
 /// Parses a request head. `bytes` hold the empty line that ends it, or (`cut`) end before it.
-pub(super) fn parse_request(config: &Config, bytes: &[u8], cut: bool, request: &mut Request) -> Parsed {
-    if !cut && let Some(parsed) = fast_request(config, bytes, request) {
+pub(super) fn parse_request(
+    config: &Config,
+    before: Option<&mut Before>,
+    bytes: &[u8],
+    cut: bool,
+    request: &mut Request,
+) -> Parsed {
+    if !cut && let Some(parsed) = fast_request(config, before, bytes, request) {
         return Some(parsed);
     }
     request.clear();
@@ -36,8 +44,14 @@ pub(super) fn parse_request(config: &Config, bytes: &[u8], cut: bool, request: &
 }
 
 /// Parses the head of a response.
-pub(super) fn parse_response(config: &Config, bytes: &[u8], cut: bool, response: &mut Response) -> Parsed {
-    if !cut && let Some(parsed) = fast_response(config, bytes, response) {
+pub(super) fn parse_response(
+    config: &Config,
+    before: Option<&mut Before>,
+    bytes: &[u8],
+    cut: bool,
+    response: &mut Response,
+) -> Parsed {
+    if !cut && let Some(parsed) = fast_response(config, before, bytes, response) {
         return Some(parsed);
     }
     response.clear();
@@ -53,8 +67,68 @@ fn place((start, end): (usize, usize)) -> Range<u32> {
     start as u32..end as u32
 }
 
+/// Parses a whole head of the usual kind, or one that `httparse` takes, at the start of `bytes`. The request is empty.
+pub(super) fn fast_request(
+    config: &Config,
+    before: Option<&mut Before>,
+    bytes: &[u8],
+    request: &mut Request,
+) -> Parsed {
+    if let Some(before) = before {
+        if let Some(parsed) = usual_request(config, before, bytes, request) {
+            return Some(parsed);
+        }
+        request.clear();
+    }
+    strict_request(config, bytes, request)
+}
+
+/// Parses a whole head of the usual kind, or one that `httparse` takes, at the start of `bytes`. The response is empty.
+pub(super) fn fast_response(
+    config: &Config,
+    before: Option<&mut Before>,
+    bytes: &[u8],
+    response: &mut Response,
+) -> Parsed {
+    if let Some(before) = before {
+        if let Some(parsed) = usual_response(config, before, bytes, response) {
+            return Some(parsed);
+        }
+        response.clear();
+    }
+    strict_response(config, bytes, response)
+}
+
+fn usual_request(config: &Config, before: &mut Before, bytes: &[u8], request: &mut Request) -> Parsed {
+    let line = usual::request_line(bytes)?;
+    let mut facts = Facts::default();
+    let most = FAST_FIELDS.min(config.fields);
+    let used = usual::fields(before, bytes, line.len, most, &mut request.headers, &mut facts)?;
+    if used > config.head_bytes {
+        return None;
+    }
+    request.headers.store(bytes.get(..used)?);
+    request.version = line.version;
+    set_method(request, place((0, line.method_end)), &mut facts);
+    set_target(config, request, place((line.method_end + 1, line.target_end)), &mut facts, false);
+    Some((used, facts))
+}
+
+fn usual_response(config: &Config, before: &mut Before, bytes: &[u8], response: &mut Response) -> Parsed {
+    let (version, status, start) = usual::status_line(bytes)?;
+    let mut facts = Facts::default();
+    let most = FAST_FIELDS.min(config.fields);
+    let used = usual::fields(before, bytes, start, most, &mut response.headers, &mut facts)?;
+    if used > config.head_bytes {
+        return None;
+    }
+    response.headers.store(bytes.get(..used)?);
+    (response.version, response.status) = (version, status);
+    Some((used, facts))
+}
+
 /// Parses a whole head that `httparse` takes, at the start of `bytes`.
-pub(super) fn fast_request(config: &Config, bytes: &[u8], request: &mut Request) -> Parsed {
+fn strict_request(config: &Config, bytes: &[u8], request: &mut Request) -> Parsed {
     let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FAST_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
     let httparse::Status::Complete(used) = parsed.parse_with_uninit_headers(bytes, &mut fields).ok()? else {
@@ -75,7 +149,7 @@ pub(super) fn fast_request(config: &Config, bytes: &[u8], request: &mut Request)
 }
 
 /// Parses a whole head that `httparse` takes, at the start of `bytes`.
-pub(super) fn fast_response(config: &Config, bytes: &[u8], response: &mut Response) -> Parsed {
+fn strict_response(config: &Config, bytes: &[u8], response: &mut Response) -> Parsed {
     let mut fields = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FAST_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let parser = httparse::ParserConfig::default();
@@ -208,11 +282,6 @@ fn split_absolute(target: &[u8]) -> Option<(&[u8], Range<usize>, Range<usize>)> 
     let end = start + rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let userinfo = memchr::memrchr(b'@', target.get(start..end)?).map_or(0, |at| at + 1);
     Some((scheme, start + userinfo..end, end..target.len()))
-}
-
-/// Does the bytes' end look like the end of a head? Then the empty line need not be looked for.
-pub(super) fn ends_like_a_head(bytes: &[u8]) -> bool {
-    bytes.ends_with(b"\r\n\r\n")
 }
 
 /// Fields that must not be in a trailer section (RFC 9110 §6.5.1).

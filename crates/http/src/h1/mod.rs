@@ -21,6 +21,7 @@ mod resync;
 mod scan;
 mod start_line;
 mod switch;
+mod usual;
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use self::pairing::{LAST_WORD, Pairing};
 use self::scan::LineScan;
 pub(crate) use self::start_line::{Guess, recognise_request, recognise_response};
 pub(crate) use self::switch::{Origin, Switch};
+pub(crate) use self::usual::UsualHeads;
 use crate::anomaly::Anomaly;
 use crate::body::{BodyReader, FlowBodies};
 use crate::engine::Engine;
@@ -50,6 +52,8 @@ pub(crate) struct Http1 {
     server: Side,
     pairing: Pairing,
     bodies: FlowBodies,
+    /// Where its heads are kept to read the next ones against.
+    heads: usize,
     /// What the client sent behind CONNECT or Upgrade, or instead of a body that it had announced.
     held: Option<Box<Replay>>,
     last_direction: Option<Direction>,
@@ -136,6 +140,7 @@ impl Http1 {
             server: side(1),
             pairing,
             bodies: FlowBodies::default(),
+            heads: engine.usual_heads.slot(),
             held: None,
             last_direction: None,
             last_time: None,

@@ -73,9 +73,8 @@ impl Http1 {
         let side = self.side(direction);
         side.start = (time, side.offset);
         side.scan = LineScan::default();
-        if head::ends_like_a_head(bytes)
-            && let Some(used) = self.take_whole_head(engine, direction, time, bytes)
-        {
+        // Once a message: where it does not succeed, the end is looked for first, so that no byte is parsed a third time (F033).
+        if let Some(used) = self.take_whole_head(engine, direction, time, bytes) {
             return used;
         }
         let side = self.side(direction);
@@ -191,7 +190,8 @@ impl Http1 {
         match direction {
             Direction::ToServer => {
                 let mut request = engine.new_request();
-                match head::fast_request(&engine.config, bytes, &mut request) {
+                let before = engine.usual_heads.before(self.heads, direction.index());
+                match head::fast_request(&engine.config, before, bytes, &mut request) {
                     Some((used, facts)) => {
                         self.begin_request(engine, time, request, facts, used, false);
                         Some(used)
@@ -204,7 +204,8 @@ impl Http1 {
             }
             Direction::ToClient => {
                 let mut response = engine.new_response();
-                match head::fast_response(&engine.config, bytes, &mut response) {
+                let before = engine.usual_heads.before(self.heads, direction.index());
+                match head::fast_response(&engine.config, before, bytes, &mut response) {
                     Some((used, facts)) => {
                         self.begin_response(engine, time, response, facts, false);
                         Some(used)
@@ -230,7 +231,9 @@ impl Http1 {
         match direction {
             Direction::ToServer => {
                 let mut request = engine.new_request();
-                let Some((used, facts)) = head::parse_request(&engine.config, head, cut == Cut::Lost, &mut request)
+                let before = engine.usual_heads.before(self.heads, direction.index());
+                let Some((used, facts)) =
+                    head::parse_request(&engine.config, before, head, cut == Cut::Lost, &mut request)
                 else {
                     engine.put_request_back(request);
                     return None;
@@ -241,7 +244,9 @@ impl Http1 {
             }
             Direction::ToClient => {
                 let mut response = engine.new_response();
-                let Some((used, facts)) = head::parse_response(&engine.config, head, cut == Cut::Lost, &mut response)
+                let before = engine.usual_heads.before(self.heads, direction.index());
+                let Some((used, facts)) =
+                    head::parse_response(&engine.config, before, head, cut == Cut::Lost, &mut response)
                 else {
                     engine.put_response_back(response);
                     return None;

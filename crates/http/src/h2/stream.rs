@@ -45,6 +45,8 @@ pub(super) struct Stream {
     pub(super) grpc_status: Option<u32>,
     /// When the last frame of it came.
     pub(super) last_seen: Timestamp,
+    /// Memory held, as far as it is in the sum of [`Streams`].
+    counted_bytes: usize,
 }
 
 /// Why a stream is given out.
@@ -234,6 +236,10 @@ pub(super) struct Streams {
     ids: VecDeque<u32>,
     #[allow(clippy::vec_box)] // the box itself goes to and from `live`
     spare: Vec<Box<Stream>>,
+    /// Place of the stream found last: its next frame often follows, and only what it holds may differ from what was counted.
+    at: usize,
+    /// Sum of what the live streams were counted with: it is asked for after every segment, so they are not walked.
+    counted_bytes: usize,
 }
 
 /// Stream objects kept for the next ones.
@@ -244,7 +250,11 @@ impl Streams {
         self.live.len()
     }
 
+    #[inline]
     fn place(&self, id: u32) -> Result<usize, usize> {
+        if self.ids.get(self.at) == Some(&id) {
+            return Ok(self.at);
+        }
         match self.ids.back() {
             Some(last) if *last == id => Ok(self.ids.len() - 1),
             Some(last) if *last < id => Err(self.ids.len()),
@@ -252,16 +262,35 @@ impl Streams {
         }
     }
 
+    #[inline]
     pub(super) fn find(&mut self, id: u32) -> Option<&mut Stream> {
         let place = self.place(id).ok()?;
+        if place != self.at {
+            self.count_again();
+            self.at = place;
+        }
         self.live.get_mut(place).map(|stream| &mut **stream)
+    }
+
+    /// Brings the sum up to date with the stream that may have changed.
+    fn count_again(&mut self) {
+        if let Some(stream) = self.live.get_mut(self.at) {
+            let now = stream.memory_bytes();
+            let before = std::mem::replace(&mut stream.counted_bytes, now);
+            self.counted_bytes = self.counted_bytes.saturating_sub(before).saturating_add(now);
+        }
     }
 
     /// Takes a stream out.
     pub(super) fn take(&mut self, id: u32) -> Option<Box<Stream>> {
         let place = self.place(id).ok()?;
+        self.count_again();
+        // Places behind this one change; all is counted.
+        self.at = usize::MAX;
         self.ids.remove(place);
-        self.live.remove(place)
+        let stream = self.live.remove(place)?;
+        self.counted_bytes = self.counted_bytes.saturating_sub(stream.counted_bytes);
+        Some(stream)
     }
 
     /// A stream object to begin.
@@ -277,8 +306,11 @@ impl Streams {
     }
 
     /// Adds a stream that was begun. Its id is not in the table.
-    pub(super) fn insert(&mut self, stream: Box<Stream>) {
+    pub(super) fn insert(&mut self, mut stream: Box<Stream>) {
         if let Err(place) = self.place(stream.id) {
+            self.count_again();
+            self.at = place;
+            stream.counted_bytes = 0;
             self.ids.insert(place, stream.id);
             self.live.insert(place, stream);
         }
@@ -287,6 +319,7 @@ impl Streams {
     /// Takes all streams out, lowest id first.
     pub(super) fn take_all(&mut self) -> VecDeque<Box<Stream>> {
         self.ids.clear();
+        self.counted_bytes = 0;
         std::mem::take(&mut self.live)
     }
 
@@ -296,8 +329,10 @@ impl Streams {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.live.iter().map(|stream| stream.memory_bytes()).sum::<usize>()
-            + self.spare.len() * size_of::<Stream>()
-            + self.live.capacity() * (size_of::<usize>() + size_of::<u32>())
+        let changed = self.live.get(self.at);
+        let live = self.counted_bytes.saturating_sub(changed.map_or(0, |stream| stream.counted_bytes))
+            + changed.map_or(0, |stream| stream.memory_bytes());
+        debug_assert_eq!(live, self.live.iter().map(|stream| stream.memory_bytes()).sum::<usize>());
+        live + self.spare.len() * size_of::<Stream>() + self.live.capacity() * (size_of::<usize>() + size_of::<u32>())
     }
 }

@@ -21,13 +21,14 @@ const LENGTHS: [u8; SYMBOLS] = [
 ];
 
 const SYMBOLS: usize = 257;
-/// Symbols of up to this many bits are found with one look-up: that covers all of printable ASCII but a dozen signs.
-const FAST_BITS: u32 = 10;
+/// Symbols of up to this many bits, and two where both fit, are found with one look-up: that covers all of printable ASCII
+/// but a few signs, and hex digits come in twos.
+const FAST_BITS: u32 = 12;
 const MAX_BITS: usize = 30;
 
 struct Tables {
-    /// By the next [`FAST_BITS`] bits: symbol and code length; length 0 for a longer code.
-    fast: [(u8, u8); 1 << FAST_BITS],
+    /// By the next [`FAST_BITS`] bits: what they begin with.
+    fast: [Few; 1 << FAST_BITS],
     /// By code length: the code after the last one of that length, left aligned in 32 bits.
     limit: [u64; MAX_BITS + 1],
     /// By code length: the first code of that length, left aligned in 32 bits.
@@ -41,11 +42,21 @@ struct Tables {
     codes: [u32; SYMBOLS],
 }
 
+/// One or two symbols; none where the code is longer than [`FAST_BITS`].
+#[derive(Clone, Copy)]
+struct Few {
+    symbols: [u8; 2],
+    /// How many of them.
+    len: u8,
+    /// Bits of their codes.
+    bits: u8,
+}
+
 static TABLES: Tables = build();
 
 const fn build() -> Tables {
     let mut tables = Tables {
-        fast: [(0, 0); 1 << FAST_BITS],
+        fast: [Few { symbols: [0; 2], len: 0, bits: 0 }; 1 << FAST_BITS],
         limit: [0; MAX_BITS + 1],
         first: [0; MAX_BITS + 1],
         start: [0; MAX_BITS + 1],
@@ -68,7 +79,8 @@ const fn build() -> Tables {
                     let spread = FAST_BITS as usize - length;
                     let mut low = 0;
                     while low < 1 << spread {
-                        tables.fast[((code as usize) << spread) | low] = (symbol as u8, length as u8);
+                        tables.fast[((code as usize) << spread) | low] =
+                            Few { symbols: [symbol as u8, 0], len: 1, bits: length as u8 };
                         low += 1;
                     }
                 }
@@ -80,6 +92,17 @@ const fn build() -> Tables {
         tables.limit[length] = code << (32 - length);
         length += 1;
     }
+    let singles = tables.fast;
+    let mut bits = 0;
+    while bits < singles.len() {
+        let first = singles[bits];
+        let second = singles[(bits << first.bits) & ((1 << FAST_BITS) - 1)];
+        if first.len == 1 && second.len == 1 && (first.bits + second.bits) as u32 <= FAST_BITS {
+            tables.fast[bits] =
+                Few { symbols: [first.symbols[0], second.symbols[0]], len: 2, bits: first.bits + second.bits };
+        }
+        bits += 1;
+    }
     tables
 }
 
@@ -89,60 +112,85 @@ const fn build() -> Tables {
 /// EOS inside, or padding that is not up to seven one bits (RFC 7541 §5.2).
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
     let start = out.len();
-    // The shortest code has 5 bits.
-    out.resize(start + coded.len() * 8 / 5 + 1, 0);
+    // The shortest code has 5 bits; and a batch is written whole.
+    out.resize(start + coded.len() * 8 / 5 + BATCH_BYTES, 0);
     let mut written = start;
     let mut rest = coded;
-    // The next bits of the code, left aligned, and how many of them count.
+    // The next bits of the code, left aligned, and how many of them count. Those that do not are zero or right.
     let mut bits: u64 = 0;
     let mut count: u32 = 0;
-    loop {
-        if let Some((eight, _)) = rest.split_first_chunk::<8>() {
+    let result = loop {
+        if !rest.is_empty() {
+            let taken = ((63 - count) as usize / 8).min(rest.len());
             // Bits past the whole bytes taken are ORed again, with the same value, by the next refill.
-            bits |= u64::from_be_bytes(*eight) >> count;
-            let taken = (63 - count) / 8;
-            rest = rest.get(taken as usize..).unwrap_or_default();
-            count += taken * 8;
-        } else if count <= 56
-            && let Some((byte, after)) = rest.split_first()
-        {
-            bits |= u64::from(*byte) << (56 - count);
-            count += 8;
-            rest = after;
-            if count <= 56 && !rest.is_empty() {
-                continue;
+            bits |= next_word(rest, coded) >> count;
+            count += taken as u32 * 8;
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+        // A batch of symbols, written at once.
+        let (mut batch, mut len) = (0u64, 0u32);
+        while count >= FAST_BITS && len < BATCH_BYTES as u32 - 1 {
+            let few = TABLES.fast[(bits >> (64 - FAST_BITS)) as usize];
+            batch |= u64::from(u16::from_le_bytes(few.symbols)) << (8 * len);
+            len += u32::from(few.len);
+            bits <<= few.bits;
+            count -= u32::from(few.bits);
+            if few.len == 0 {
+                break;
             }
         }
-        // Refill as soon as a longest code might not fit. With nothing left, go on to the padding: zeros follow it here,
-        // which complete some longer code, as no code of up to 7 bits is all ones.
-        while count >= MAX_BITS as u32 || rest.is_empty() {
-            let (symbol, length) = next_symbol(bits);
-            if length > count {
-                // Padding: fewer than 8 bits, all ones, nothing after.
-                let all_ones = count == 0 || bits >> (64 - count) == u64::MAX >> (64 - count);
-                out.truncate(written);
-                return if count < 8 && all_ones { Ok(()) } else { Err(HpackError::Huffman) };
-            }
-            if symbol > 255 {
-                out.truncate(written);
-                return Err(HpackError::Huffman);
-            }
-            if let Some(slot) = out.get_mut(written) {
-                *slot = symbol as u8;
-                written += 1;
-            }
-            bits <<= length;
-            count -= length;
+        if let Some(place) = out.get_mut(written..).and_then(|rest| rest.first_chunk_mut::<BATCH_BYTES>()) {
+            *place = batch.to_le_bytes();
         }
+        written += len as usize;
+        if len > 0 && (count >= FAST_BITS || !rest.is_empty()) {
+            continue;
+        }
+        // The end is near, or a long code comes: with what is not empty, a refill has made 56 bits of it.
+        let (symbol, length) = next_symbol(bits);
+        if length > count {
+            // Padding: fewer than 8 bits, all ones, nothing after. (The zeros behind it complete some longer code, as no
+            // code of up to 7 bits is all ones.)
+            let all_ones = count == 0 || bits >> (64 - count) == u64::MAX >> (64 - count);
+            break if rest.is_empty() && count < 8 && all_ones { Ok(()) } else { Err(HpackError::Huffman) };
+        }
+        if symbol > 255 {
+            break Err(HpackError::Huffman);
+        }
+        if let Some(slot) = out.get_mut(written) {
+            *slot = symbol as u8;
+        }
+        written += 1;
+        bits <<= length;
+        count -= length;
+    };
+    out.truncate(written);
+    result
+}
+
+/// Bytes that a batch of symbols is written as.
+const BATCH_BYTES: usize = 8;
+
+/// The next eight bytes, or those that are left and zeros. `rest` is the end of `coded`, and not empty.
+#[inline]
+fn next_word(rest: &[u8], coded: &[u8]) -> u64 {
+    if let Some(eight) = rest.first_chunk::<8>() {
+        u64::from_be_bytes(*eight)
+    } else if let Some(last) = coded.last_chunk::<8>() {
+        u64::from_be_bytes(*last) << (64 - 8 * rest.len() as u32)
+    } else {
+        let word = rest.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte));
+        word << (64 - 8 * rest.len() as u32)
     }
 }
 
 /// The symbol at the front of `bits` and its code length.
 #[inline]
 fn next_symbol(bits: u64) -> (u16, u32) {
-    let (symbol, length) = TABLES.fast[(bits >> (64 - FAST_BITS)) as usize];
-    if length != 0 {
-        return (u16::from(symbol), u32::from(length));
+    let few = TABLES.fast[(bits >> (64 - FAST_BITS)) as usize];
+    if few.len != 0 {
+        let [first, _] = few.symbols;
+        return (u16::from(first), u32::from(LENGTHS[usize::from(first)]));
     }
     let window = bits >> 32;
     let mut length = FAST_BITS as usize + 1;
