@@ -213,6 +213,40 @@ mod tests {
         assert_eq!(hashes.len(), 64 * 1024);
     }
 
+    /// Keys that share a home group of eight slots, for each key: what a lookup has to pass, 99th percentile.
+    fn crowd(keys: &[PackedKey], seeds: &Seeds) -> usize {
+        let groups = (keys.len() / 4).next_power_of_two();
+        let home = |key: &PackedKey| key.hash(seeds) as usize % groups;
+        let mut load = vec![0usize; groups];
+        keys.iter().for_each(|key| load[home(key)] += 1);
+        let mut all: Vec<usize> = keys.iter().map(|key| load[home(key)]).collect();
+        all.sort_unstable();
+        all[all.len() * 99 / 100]
+    }
+
+    #[test]
+    fn f018_chosen_tuples_crowd_no_more_than_random_ones() {
+        const COUNT: usize = 16_384;
+        let (known, fresh) = (Seeds::new([1, 2, 3, 4]), Seeds::new([0x5eed, 6, 7, 8]));
+        let every = (0u32..).flat_map(|client| (0..=u16::MAX).map(move |port| key(0x0a00_0000 + client, port, 0)));
+        // Chosen by one who knows a key: all of them in one group of 512.
+        let chosen: Vec<_> = every.filter(|key| key.hash(&known).is_multiple_of(512)).take(COUNT).collect();
+        let line: Vec<_> = (0..COUNT as u32).map(|n| key(0x0a00_0000 + n / 64, (n % 64) as u16, 0)).collect();
+        // Sum and exclusive or of address and port stay the same.
+        let sums: Vec<_> = (0..COUNT as u32).map(|n| key(0x0a00_0000 + n, u16::MAX - n as u16, 0)).collect();
+        let xors: Vec<_> = (0..COUNT as u32).map(|n| key(0x0a00_0000 | n, n as u16, 0)).collect();
+        let far: Vec<_> = (0..COUNT as u32).map(|n| key(n << 16, 0, u64::from(n) >> 4)).collect();
+        // A stride without pattern.
+        let random: Vec<_> =
+            (1..=COUNT as u32).map(|n| n.wrapping_mul(0x9e37_79b1)).map(|n| key(n, (n >> 7) as u16, 0)).collect();
+        let usual = crowd(&random, &fresh);
+        for (name, keys) in [("chosen", &chosen), ("line", &line), ("sums", &sums), ("xors", &xors), ("far", &far)] {
+            let crowded = crowd(keys, &fresh);
+            assert!(crowded <= 3 * usual, "{name}: {crowded} beside {usual}");
+        }
+        assert!(crowd(&chosen, &known) > 30 * usual, "the measure tells a crowd");
+    }
+
     #[test]
     fn f018_every_bit_of_the_key_and_every_seed_counts() {
         let base = key(0x0a00_0001, 40_000, 0);
