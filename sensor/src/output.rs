@@ -61,7 +61,7 @@ impl Output {
     /// What turns events into what the sink takes.
     pub(crate) fn encoder(&self) -> Option<Box<dyn Encode>> {
         self.sink.as_ref()?;
-        Some(if self.har { Box::<HarEntry>::default() } else { Box::new(JsonLine) })
+        Some(if self.har { Box::<HarEntry>::default() } else { Box::<JsonLine>::default() })
     }
 
     /// Writes whole records. A failing sink loses them, counted; the first error is kept for the end.

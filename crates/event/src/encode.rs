@@ -4,54 +4,54 @@
 //! numbers through `itoa`, addresses and times without `fmt`. serde's generic path took several times as long, which at
 //! the rate of one event a transaction would be the biggest single cost of a worker.
 
-use crate::address::{hex128, write_ip};
-use crate::event::{Api, Auth, Body, Capture, Event, Grpc, Peer, PeerMessages, Request, Response, Url, WebSocket};
+use crate::address::hex128;
+use crate::event::{Api, Auth, Body, Capture, Event, Grpc, PeerMessages, Request, Response, Url, WebSocket};
+use crate::flow_text::{self, FlowText};
 use crate::redact::HeaderJson;
 use crate::text::{write_escaped, write_string};
-use crate::time::write_rfc3339;
+use crate::time::SecondText;
 
 /// More than most events need, so that one reservation does.
 const TYPICAL_BYTES: usize = 2048;
+
+/// Writes events as lines of JSON, and remembers what the next one will likely have in common with the last.
+#[derive(Clone, Debug, Default)]
+pub struct EventWriter {
+    second: SecondText,
+}
+
+impl EventWriter {
+    /// Appends an event as [`Event::write_json`] does.
+    pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        event.write_line(&mut self.second, out);
+    }
+}
 
 impl Event<'_> {
     /// Appends the event as one line of JSON with its line feed. Never fails: whatever bytes the fields hold, the line is
     /// strictly valid JSON (see [`crate::text`]). Allocates only to grow `out`.
     pub fn write_json(&self, out: &mut Vec<u8>) {
+        self.write_line(&mut SecondText::default(), out);
+    }
+
+    fn write_line(&self, second: &mut SecondText, out: &mut Vec<u8>) {
         out.reserve(TYPICAL_BYTES);
-        let flow_id = hex128(self.flow_id.to_be_bytes());
         let mut digits = itoa::Buffer::new();
         let tx_index = digits.format(self.tx_index).as_bytes();
+        let made = self.flow_text.filter(|text| text.is_of(self)).map(FlowText::parts);
 
-        out.extend_from_slice(b"{\"schema_version\":1,\"event_id\":\"");
-        out.extend_from_slice(&flow_id);
-        out.push(b'-');
+        part(made, 0, out, |out| flow_text::write_head(self, out));
         out.extend_from_slice(tx_index);
         out.extend_from_slice(b"\",\"time\":\"");
-        write_rfc3339(self.time_ns, out);
-        out.extend_from_slice(b"\",\"source\":\"");
-        out.extend_from_slice(self.source.name().as_bytes());
-        out.extend_from_slice(b"\",\"sensor\":{\"id\":\"");
-        write_escaped(self.sensor.id.as_bytes(), out);
-        out.extend_from_slice(b"\",\"version\":\"");
-        write_escaped(self.sensor.version.as_bytes(), out);
-        out.extend_from_slice(b"\"},\"capture\":{");
+        second.write_rfc3339(self.time_ns, out);
+        part(made, 1, out, |out| flow_text::write_origin(self, out));
         write_capture(&self.capture, out);
-        out.extend_from_slice(b"},\"flow\":{\"id\":\"");
-        out.extend_from_slice(&flow_id);
-        if !self.community_id.is_empty() {
-            out.extend_from_slice(b"\",\"community_id\":\"");
-            write_escaped(self.community_id.as_bytes(), out);
-        }
-        out.extend_from_slice(b"\",\"tx_index\":");
+        part(made, 2, out, |out| flow_text::write_flow(self, out));
         out.extend_from_slice(tx_index);
         if let Some(stream_id) = self.stream_id {
             member(b",\"stream_id\":", u64::from(stream_id), out);
         }
-        out.extend_from_slice(b"},\"client\":{\"address\":\"");
-        write_peer(&self.client, out);
-        out.extend_from_slice(b"},\"server\":{\"address\":\"");
-        write_peer(&self.server, out);
-        out.extend_from_slice(b"},\"network\":{\"transport\":\"tcp\",\"protocol\":{\"name\":\"http\",\"version\":\"");
+        part(made, 3, out, |out| flow_text::write_peers(self, out));
         out.extend_from_slice(self.version.name().as_bytes());
         out.extend_from_slice(b"\"}}");
         if let Some(url) = &self.url {
@@ -131,13 +131,13 @@ impl Event<'_> {
 }
 
 #[inline]
-fn number(value: u64, out: &mut Vec<u8>) {
+pub(crate) fn number(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// A constant fragment and a number.
 #[inline]
-fn member(fragment: &[u8], value: u64, out: &mut Vec<u8>) {
+pub(crate) fn member(fragment: &[u8], value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(fragment);
     number(value, out);
 }
@@ -146,7 +146,7 @@ fn boolean(value: bool) -> &'static [u8] {
     if value { b"true" } else { b"false" }
 }
 
-fn list<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {
+pub(crate) fn list<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, &mut Vec<u8>)) {
     for (index, item) in items.enumerate() {
         if index > 0 {
             out.push(b',');
@@ -155,17 +155,17 @@ fn list<T>(items: impl Iterator<Item = T>, out: &mut Vec<u8>, write: impl Fn(T, 
     }
 }
 
+/// One part of what a flow's events have in common: copied if it was rendered before.
+#[inline]
+fn part(made: Option<[&[u8]; 4]>, number: usize, out: &mut Vec<u8>, render: impl FnOnce(&mut Vec<u8>)) {
+    match made.as_ref().and_then(|parts| parts.get(number)) {
+        Some(text) => out.extend_from_slice(text),
+        None => render(out),
+    }
+}
+
+/// The members of `capture` behind interface and VLAN.
 fn write_capture(capture: &Capture<'_>, out: &mut Vec<u8>) {
-    if !capture.interface.is_empty() {
-        out.extend_from_slice(b"\"interface\":\"");
-        write_escaped(capture.interface.as_bytes(), out);
-        out.extend_from_slice(b"\",");
-    }
-    if !capture.vlan.is_empty() {
-        out.extend_from_slice(b"\"vlan\":[");
-        list(capture.vlan.iter(), out, |id, out| number(u64::from(*id), out));
-        out.extend_from_slice(b"],");
-    }
     let &Capture { complete, gap_bytes, truncated, mid_stream, one_sided, tainted, unknown_fields, .. } = capture;
     if complete && gap_bytes == 0 && unknown_fields == 0 && !(truncated | mid_stream | one_sided | tainted) {
         // Nearly every event: one copy.
@@ -189,11 +189,6 @@ fn write_capture(capture: &Capture<'_>, out: &mut Vec<u8>) {
     if unknown_fields != 0 {
         member(b",\"unknown_fields\":", u64::from(unknown_fields), out);
     }
-}
-
-fn write_peer(peer: &Peer, out: &mut Vec<u8>) {
-    write_ip(peer.address, out);
-    member(b"\",\"port\":", u64::from(peer.port), out);
 }
 
 fn write_url(url: &Url<'_>, out: &mut Vec<u8>) {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::flow_text::FlowText;
 use crate::redact::HeaderJson;
 
 /// Defines a closed set of names that appear in records.
@@ -198,7 +199,7 @@ impl Default for Capture<'_> {
 }
 
 /// One end of the connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// IP address.
     pub address: IpAddr,
@@ -346,6 +347,9 @@ pub struct Event<'a> {
     pub flow_id: u128,
     /// Community ID of the flow (`1:` and base64), may be empty: omitted.
     pub community_id: &'a str,
+    /// What all events of the flow have in common, rendered before ([`FlowText::of`](crate::FlowText::of) one of them); `None`: it is
+    /// rendered now. The text is taken for that of `source`, `sensor`, `capture.interface`, `capture.vlan` and `community_id` too.
+    pub flow_text: Option<&'a FlowText>,
     /// Number of the transaction within its flow.
     pub tx_index: u64,
     /// HTTP/2 stream.

@@ -20,8 +20,10 @@
 
 mod address;
 pub mod auth;
+mod compare;
 mod encode;
 mod event;
+mod flow_text;
 mod hash;
 pub mod record;
 pub mod redact;
@@ -29,10 +31,12 @@ pub mod text;
 mod time;
 
 pub use address::write_ip;
+pub use encode::EventWriter;
 pub use event::{
     Api, ApiStyle, Auth, AuthKind, AuthLocation, Body, Capture, Event, Grpc, Peer, PeerMessages, ProtocolVersion,
     Request, Response, Sensor, Source, Upgrade, Url, UrlScheme, WebSocket,
 };
+pub use flow_text::FlowText;
 pub use hash::FleetKey;
 pub use record::EventRecord;
 pub use redact::{FieldFacts, HeaderJson, Redaction, RenderedField, Reveal};

@@ -4,35 +4,75 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Appends nanoseconds since 1970-01-01 UTC as `2023-11-14T22:13:20.000000000Z`: always UTC, always nine digits, so
 /// that text order is time order.
-///
-/// No cached prefix: divisions by constants are multiplications, and a cache would cost a branch and a place to keep it.
 pub fn write_rfc3339(time_ns: u64, out: &mut Vec<u8>) {
-    let seconds = time_ns / NANOS_PER_SECOND;
-    let nanos = (time_ns % NANOS_PER_SECOND) as u32;
-    let days = (seconds / 86_400) as u32; // ≤ 213,503 for any u64 of nanoseconds
-    let of_day = (seconds % 86_400) as u32;
-    let (year, month, day) = civil_from_days(days);
-
-    let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    put2(&mut text, 0, year / 100);
-    put2(&mut text, 2, year % 100);
-    put2(&mut text, 5, month);
-    put2(&mut text, 8, day);
-    put2(&mut text, 11, of_day / 3600);
-    put2(&mut text, 14, of_day / 60 % 60);
-    put2(&mut text, 17, of_day % 60);
-    put2(&mut text, 20, nanos / 10_000_000);
-    put2(&mut text, 22, nanos / 100_000 % 100);
-    put2(&mut text, 24, nanos / 1000 % 100);
-    put2(&mut text, 26, nanos / 10 % 100);
-    text[28] = b'0' + (nanos % 10) as u8;
-    out.extend_from_slice(&text);
+    SecondText::default().write_rfc3339(time_ns, out);
 }
 
+/// The text of one second: events of a worker come in time order, some thousand a second.
+#[derive(Clone, Debug)]
+pub(crate) struct SecondText {
+    second: u64,
+    text: [u8; 30],
+}
+
+impl Default for SecondText {
+    fn default() -> Self {
+        SecondText { second: 0, text: *b"1970-01-01T00:00:00.000000000Z" }
+    }
+}
+
+impl SecondText {
+    /// As [`write_rfc3339`].
+    #[inline]
+    pub(crate) fn write_rfc3339(&mut self, time_ns: u64, out: &mut Vec<u8>) {
+        let second = time_ns / NANOS_PER_SECOND;
+        let nanos = (time_ns % NANOS_PER_SECOND) as u32;
+        if second != self.second {
+            self.begin(second);
+        }
+        let text = &mut self.text;
+        put2(text, 20, nanos / 10_000_000);
+        put2(text, 22, nanos / 100_000 % 100);
+        put2(text, 24, nanos / 1000 % 100);
+        put2(text, 26, nanos / 10 % 100);
+        text[28] = b'0' + (nanos % 10) as u8;
+        out.extend_from_slice(text);
+    }
+
+    #[cold]
+    fn begin(&mut self, second: u64) {
+        let days = (second / 86_400) as u32; // ≤ 213,503 for any u64 of nanoseconds
+        let of_day = (second % 86_400) as u32;
+        let (year, month, day) = civil_from_days(days);
+        let text = &mut self.text;
+        put2(text, 0, year / 100);
+        put2(text, 2, year % 100);
+        put2(text, 5, month);
+        put2(text, 8, day);
+        put2(text, 11, of_day / 3600);
+        put2(text, 14, of_day / 60 % 60);
+        put2(text, 17, of_day % 60);
+        self.second = second;
+    }
+}
+
+/// The digits of 0 to 99.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + value as u8 / 10, b'0' + value as u8 % 10];
+        value += 1;
+    }
+    pairs
+};
+
+/// `value` is below 100.
 #[inline]
 fn put2(text: &mut [u8; 30], at: usize, value: u32) {
-    text[at] = b'0' + (value / 10 % 10) as u8;
-    text[at + 1] = b'0' + (value % 10) as u8;
+    let [tens, ones] = PAIRS[value as usize % 100];
+    text[at] = tens;
+    text[at + 1] = ones;
 }
 
 /// Days since 1970-01-01 to year, month, day in the proleptic Gregorian calendar: years start in March, so the leap
@@ -66,6 +106,18 @@ mod tests {
         assert_eq!(text(1_709_251_199_999_999_999), "2024-02-29T23:59:59.999999999Z");
         assert_eq!(text(4_107_542_400_000_000_001), "2100-03-01T00:00:00.000000001Z");
         assert_eq!(text(u64::MAX), "2554-07-21T23:34:33.709551615Z");
+    }
+
+    #[test]
+    fn a_second_is_kept_and_left() {
+        let mut kept = SecondText::default();
+        for time_ns in
+            [0, 1, 999_999_999, 1_000_000_000, 1_709_251_199_999_999_999, 1_709_251_200_000_000_000, 7, u64::MAX]
+        {
+            let mut out = Vec::new();
+            kept.write_rfc3339(time_ns, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap_or_default(), text(time_ns));
+        }
     }
 
     /// Walks every day to 2554 beside a naive calendar.

@@ -66,6 +66,7 @@ fn largest_event() {
             unknown_fields: 2,
         },
         flow_id: u128::MAX,
+        flow_text: None,
         community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
         tx_index: u64::MAX,
         stream_id: Some(2_147_483_647),

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
+use umbra_event::FlowText;
 use umbra_flow::FlowFacts;
 
 /// IP protocol number of TCP.
@@ -20,6 +21,8 @@ pub(crate) struct Identity {
     pub(crate) client: u64,
     /// Community ID.
     pub(crate) community_id: Box<str>,
+    /// What all events of the flow have in common. Made with the second one: many flows have one only.
+    pub(crate) text: Option<FlowText>,
 }
 
 impl Identity {
@@ -46,7 +49,15 @@ impl Identity {
             flow_id: u128::from_be_bytes(flow_id),
             client: u64::from_be_bytes(client),
             community_id: community_id(key.low, key.high).into_boxed_str(),
+            text: None,
         }
+    }
+}
+
+impl Identity {
+    /// Bytes of memory held for the flow's events.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.text.as_ref().map_or(0, |text| size_of::<Identity>() + text.len_bytes())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Records on their way out of a worker.
 
-use umbra_event::Event;
+use umbra_event::{Event, EventWriter};
 
 /// Turns an event into bytes of some format.
 pub trait Encode: Send {
@@ -9,12 +9,14 @@ pub trait Encode: Send {
 }
 
 /// One JSON event a line.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct JsonLine;
+#[derive(Clone, Debug, Default)]
+pub struct JsonLine {
+    writer: EventWriter,
+}
 
 impl Encode for JsonLine {
     fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
-        event.write_json(out);
+        self.writer.write(event, out);
         true
     }
 }

@@ -6,8 +6,8 @@ use umbra_discovery::{Endpoints, Observation, Style, canonical_host};
 use umbra_event::auth::{Credentials, PrincipalCache};
 use umbra_event::redact::{FieldFacts, HeaderJson, Redaction, Reveal};
 use umbra_event::{
-    Api, ApiStyle, Body, Capture, Event, Grpc, Peer, PeerMessages, ProtocolVersion, Request, Response, Sensor, Upgrade,
-    Url, UrlScheme, WebSocket,
+    Api, ApiStyle, Body, Capture, Event, FlowText, Grpc, Peer, PeerMessages, ProtocolVersion, Request, Response,
+    Sensor, Upgrade, Url, UrlScheme, WebSocket,
 };
 use umbra_flow::{Direction, FlowFacts};
 use umbra_http::{Anomaly, HeaderBlock, KnownHeader, Scheme, Transaction, Version};
@@ -78,7 +78,7 @@ impl Recorder {
         &mut self,
         transaction: &Transaction,
         facts: &FlowFacts,
-        identity: &Identity,
+        identity: &mut Identity,
         (client, server): ((IpAddr, u16), (IpAddr, u16)),
         acknowledged: Acknowledged,
         endpoints: &mut Endpoints,
@@ -95,16 +95,17 @@ impl Recorder {
             None => (None, None),
         };
         self.path.clear();
-        if let Some(path) = raw_path {
-            self.hidden.path(path, &mut self.path);
-        }
+        let hidden_path = raw_path.map(|raw| {
+            self.hidden.path(raw, &mut self.path);
+            self.path.as_slice()
+        });
 
         let one_sided = transaction.coverage.one_sided || facts.one_sided();
         let complete = is_complete(transaction);
         let time = transaction.request_start.or(transaction.response_start).unwrap_or(facts.first_time);
         let observed = endpoints.observe(&Observation {
             host: &self.host.canonical,
-            path: raw_path.map(|_| self.path.as_slice()),
+            path: hidden_path,
             client: identity.client,
             time,
             complete,
@@ -115,8 +116,8 @@ impl Recorder {
 
         let reveal = self.config.redaction.reveal;
         let path = match (raw_path, reveal.path) {
-            (None, _) => None,
-            (Some(_), false) => Some(self.path.as_slice()),
+            (_, false) => hidden_path,
+            (None, true) => None,
             (Some(raw), true) => {
                 self.shown_path.clear();
                 self.config.redaction.path(raw, &mut self.shown_path);
@@ -166,7 +167,7 @@ impl Recorder {
         });
         let coverage = &transaction.coverage;
         let interface = self.interfaces.get(facts.interface as usize).map_or("", String::as_str);
-        let event = Event {
+        let mut event = Event {
             time_ns: time.nanos(),
             source: self.config.source,
             sensor: Sensor { id: &self.config.sensor_id, version: &self.config.sensor_version },
@@ -183,6 +184,7 @@ impl Recorder {
             },
             flow_id: identity.flow_id,
             community_id: &identity.community_id,
+            flow_text: None,
             tx_index: transaction.index,
             stream_id: transaction.stream_id,
             client: Peer { address: client.0, port: client.1 },
@@ -227,6 +229,13 @@ impl Recorder {
             pushed: transaction.pushed,
             reset: transaction.reset,
         };
+        if event.tx_index > 0 {
+            // The flow's ends change places at most once: when it turns out who the client is.
+            if identity.text.as_ref().is_none_or(|text| !text.is_of(&event)) {
+                identity.text = Some(FlowText::of(&event));
+            }
+            event.flow_text = identity.text.as_ref();
+        }
         if encoder.encode(&event, &mut self.output.bytes) {
             self.output.count += 1;
             self.events += 1;

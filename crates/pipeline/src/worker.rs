@@ -341,7 +341,8 @@ impl Reader<'_> {
             engine.recycle(transaction);
         }
         // Both directions have ended: the flow is dropped after this step.
-        let held = if state.ended == 3 { 0 } else { connection.memory_bytes() };
+        let text = state.identity.as_ref().map_or(0, |identity| identity.held_bytes());
+        let held = if state.ended == 3 { 0 } else { connection.memory_bytes() + text };
         state.held_bytes = held;
         **http_bytes += held;
         let done = matches!(connection.protocol(), Protocol::Tls | Protocol::Unknown);

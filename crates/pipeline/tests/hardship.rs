@@ -69,7 +69,7 @@ impl Encode for Poisoned {
 #[test]
 fn f099_a_poisoned_flow_ends_alone() {
     let trace = flows(0..20);
-    let mut healthy = Worker::new(config(), Some(Box::new(JsonLine)));
+    let mut healthy = Worker::new(config(), Some(Box::<JsonLine>::default()));
     feed(&mut healthy, &trace);
     healthy.finish(at(10_000));
     let expected: BTreeSet<String> = lines(&mut healthy).into_iter().filter(|line| !line.contains("h7.test")).collect();
@@ -116,7 +116,7 @@ fn f099_a_flow_poisoned_at_its_timeout_ends_alone() {
 fn f100_memory_of_ended_flows_is_free_again() {
     let mut config = config();
     config.flow.max_closed = 100;
-    let mut worker = Worker::new(config, Some(Box::new(JsonLine)));
+    let mut worker = Worker::new(config, Some(Box::<JsonLine>::default()));
     let held = |worker: &Worker| worker.counters().memory_bytes;
     let mut after = Vec::new();
     // Whole turns of the timer wheel, so that each round meets the same slots.
@@ -157,7 +157,7 @@ fn f100_memory_stays_within_the_bound_and_is_usable_afterwards() {
         config.memory_bytes = cap;
         config.flow.max_total_bytes = cap / 2;
         config.flow.max_closed = 1_000;
-        let mut worker = Worker::new(config, Some(Box::new(JsonLine)));
+        let mut worker = Worker::new(config, Some(Box::<JsonLine>::default()));
         let mut most = 0;
         for packet in flood.packets() {
             worker.handle_packet(&packet);
@@ -194,7 +194,7 @@ fn interleaved(traces: impl Iterator<Item = Trace>) -> Trace {
 fn f101_whole_flows_are_shed_by_hash_and_the_rest_is_complete() {
     let trace = flows(0..400);
     let run = |level: u8| {
-        let mut worker = Worker::new(config(), Some(Box::new(JsonLine)));
+        let mut worker = Worker::new(config(), Some(Box::<JsonLine>::default()));
         worker.shed(level);
         feed(&mut worker, &trace);
         worker.finish(at(10_000));
@@ -216,7 +216,7 @@ fn f101_whole_flows_are_shed_by_hash_and_the_rest_is_complete() {
         before = some;
     }
     // Once the pressure is gone new flows are all seen.
-    let mut worker = Worker::new(config(), Some(Box::new(JsonLine)));
+    let mut worker = Worker::new(config(), Some(Box::<JsonLine>::default()));
     worker.shed(SHED_LEVELS);
     feed(&mut worker, &trace);
     worker.shed(0);

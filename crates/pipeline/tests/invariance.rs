@@ -27,7 +27,7 @@ fn config() -> Config {
 
 /// Feeds the segments to `workers` workers by flow; gives the event lines, sorted, and the endpoints.
 fn run(segments: &[Owned], workers: usize, ticks: bool) -> (Vec<String>, Vec<String>) {
-    let mut all: Vec<Worker> = (0..workers).map(|_| Worker::new(config(), Some(Box::new(JsonLine)))).collect();
+    let mut all: Vec<Worker> = (0..workers).map(|_| Worker::new(config(), Some(Box::<JsonLine>::default()))).collect();
     let mut next_tick = Timestamp(0);
     let mut now = Timestamp(0);
     for Owned { header, payload } in segments {

@@ -89,12 +89,21 @@ impl JsonLines {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let len = self.buffer.len();
-        let result = match &mut self.output {
-            Output::Stream(writer) => write_stream(writer.as_mut(), &mut self.buffer),
-            Output::File(file) => file.write(&mut self.buffer, &mut self.counters.rotations),
-        };
-        self.counters.written_bytes += (len - self.buffer.len()) as u64;
+        let (taken, result) = self.output.put(&self.buffer, &mut self.counters.rotations);
+        self.buffer.drain(..taken.min(self.buffer.len()));
+        self.settle(taken, result)
+    }
+
+    /// Writes lines past the buffer, which is empty; what is not taken is buffered.
+    fn pass(&mut self, lines: &[u8], count: u64) -> io::Result<()> {
+        let (taken, result) = self.output.put(lines, &mut self.counters.rotations);
+        self.buffer.extend_from_slice(lines.get(taken..).unwrap_or_default());
+        self.buffered += count;
+        self.settle(taken, result)
+    }
+
+    fn settle(&mut self, taken: usize, result: io::Result<()>) -> io::Result<()> {
+        self.counters.written_bytes += taken as u64;
         match result {
             Ok(()) => {
                 self.counters.written += std::mem::take(&mut self.buffered);
@@ -111,6 +120,19 @@ impl JsonLines {
                 }
                 Err(error)
             }
+        }
+    }
+}
+
+impl Output {
+    /// Writes; says how many bytes were taken for good.
+    fn put(&mut self, bytes: &[u8], rotations: &mut u64) -> (usize, io::Result<()>) {
+        match self {
+            Output::Stream(writer) => write_stream(writer.as_mut(), bytes),
+            Output::File(file) => match file.write(bytes, rotations) {
+                Ok(()) => (bytes.len(), Ok(())),
+                Err(error) => (0, Err(error)),
+            },
         }
     }
 }
@@ -137,6 +159,9 @@ impl EventSink for JsonLines {
         if self.closed || self.buffer.len() + events_json.len() > KEEP_BYTES.max(events_json.len()) {
             self.counters.lost += count;
             return result;
+        }
+        if result.is_ok() && self.buffer.is_empty() && events_json.len() >= WRITE_BYTES {
+            return self.pass(events_json, count);
         }
         self.buffer.extend_from_slice(events_json);
         self.buffered += count;
@@ -169,11 +194,11 @@ impl Drop for JsonLines {
     }
 }
 
-/// Takes from the buffer what the stream took: the rest of a line must follow, whenever that is.
-fn write_stream(writer: &mut dyn Write, buffer: &mut Vec<u8>) -> io::Result<()> {
+/// Says how much the stream took: the rest of a line must follow, whenever that is.
+fn write_stream(writer: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     let result = loop {
-        let rest = buffer.get(written..).unwrap_or_default();
+        let rest = bytes.get(written..).unwrap_or_default();
         if rest.is_empty() {
             break writer.flush();
         }
@@ -184,8 +209,7 @@ fn write_stream(writer: &mut dyn Write, buffer: &mut Vec<u8>) -> io::Result<()> 
             Err(error) => break Err(error),
         }
     };
-    buffer.drain(..written.min(buffer.len()));
-    result
+    (written.min(bytes.len()), result)
 }
 
 /// A file of whole lines.
@@ -218,21 +242,20 @@ impl LinesFile {
         Ok(LinesFile { path: path.to_owned(), file, len, rotation: rotation.filter(|_| regular), torn: false })
     }
 
-    fn write(&mut self, buffer: &mut Vec<u8>, rotations: &mut u64) -> io::Result<()> {
+    fn write(&mut self, lines: &[u8], rotations: &mut u64) -> io::Result<()> {
         if self.torn {
             self.cut_back()?;
         }
         if let Some(rotation) = self.rotation
             && self.len > 0
-            && self.len.saturating_add(buffer.len() as u64) > rotation.max_bytes
+            && self.len.saturating_add(lines.len() as u64) > rotation.max_bytes
         {
             self.rotate(rotation)?;
             *rotations += 1;
         }
-        match self.file.write_all(buffer) {
+        match self.file.write_all(lines) {
             Ok(()) => {
-                self.len += buffer.len() as u64;
-                buffer.clear();
+                self.len += lines.len() as u64;
                 Ok(())
             }
             Err(error) => {
@@ -393,6 +416,24 @@ mod tests {
         assert!(stream.0.lock().unwrap().calls <= 5);
     }
 
+    /// A buffer of lines that is larger than ours goes past it; what the stream did not take follows later.
+    #[test]
+    fn large_buffers_pass_and_their_rest_is_kept() {
+        let lines: Vec<u8> = (0..400).flat_map(line).collect();
+        for room in [usize::MAX, lines.len() / 3, 0] {
+            let stream = Stream::with_room(room, ErrorKind::Other);
+            let mut sink = JsonLines::stream(Box::new(stream.clone()));
+            let first = sink.write(&lines, 400);
+            assert_eq!(first.is_ok(), room == usize::MAX);
+            assert_eq!(sink.buffer.len(), lines.len().saturating_sub(room));
+            stream.0.lock().unwrap().room = usize::MAX;
+            sink.write(b"{}\n", 1).unwrap();
+            sink.flush().unwrap();
+            assert_eq!((sink.counters().written, sink.counters().lost), (401, 0));
+            assert_eq!(stream.0.lock().unwrap().taken, [&lines[..], b"{}\n"].concat());
+        }
+    }
+
     /// F102: while the stream fails nothing is tried more than once a second, memory is bounded, and what was kept
     /// comes out whole once it works again.
     #[test]
@@ -437,11 +478,11 @@ mod tests {
         let path = directory.join("e.jsonl");
         let mut file = LinesFile::open(&path, Open::Truncate, None).unwrap();
         let mut rotations = 0;
-        file.write(&mut b"{\"a\":1}\n".to_vec(), &mut rotations).unwrap();
+        file.write(b"{\"a\":1}\n", &mut rotations).unwrap();
         // As a write that failed half way leaves it.
         file.file.write_all(b"{\"b").unwrap();
         file.torn = true;
-        file.write(&mut b"{\"c\":1}\n".to_vec(), &mut rotations).unwrap();
+        file.write(b"{\"c\":1}\n", &mut rotations).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"{\"a\":1}\n{\"c\":1}\n");
         std::fs::remove_dir_all(directory).unwrap();
     }

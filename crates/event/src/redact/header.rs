@@ -3,7 +3,8 @@
 use super::Redaction;
 use super::class::classes;
 use super::secret::may_be_secret;
-use crate::text::{write_escaped, write_string};
+use crate::compare::{same, slot};
+use crate::text::{all_plain, write_escaped, write_string};
 
 /// Fields whose values are shown by default: what kind of API it is, how it is coded, cached and protected, which software
 /// speaks. None of them carries a credential by its definition; their values pass the secret scan all the same. Of
@@ -50,10 +51,12 @@ const MAX_REVEALED_BYTES: usize = 8192;
 /// Rendered bytes of one message's fields; what does not fit is counted in `headers_omitted` (F079: two messages and a URL
 /// stay under 256 KiB whatever their bytes expand to).
 const MAX_RENDERED_BYTES: usize = 64 << 10;
-/// Names whose rendering is remembered.
-const NAME_SLOTS: usize = 64;
-/// Values remembered for each of them.
-const VALUE_SLOTS: usize = 4;
+/// 2^7 names whose rendering is remembered.
+const NAME_BITS: u32 = 7;
+/// 2^8 values whose rendering is remembered: at most 0.3 MiB for a buffer.
+const VALUE_BITS: u32 = 8;
+/// Values up to here are looked at before the memory is asked.
+const SHORT_VALUE_BYTES: usize = 12;
 
 /// Redacted header fields of one message as the inside of a JSON array, in a buffer that is used again:
 /// `{"name":"content-type","value":"application/json"},{"name":"x-foo"}`.
@@ -64,7 +67,10 @@ const VALUE_SLOTS: usize = 4;
 pub struct HeaderJson {
     pub(crate) bytes: Vec<u8>,
     pub(crate) omitted: u32,
-    memo: Vec<NameMemo>,
+    names: Box<[NameMemo]>,
+    values: Box<[ValueMemo]>,
+    /// Names that got a slot so far.
+    named: u64,
     scratch: Vec<u8>,
 }
 
@@ -72,16 +78,24 @@ pub struct HeaderJson {
 #[derive(Clone, Debug, Default)]
 struct NameMemo {
     name: Vec<u8>,
+    /// Number of the name among all that had a slot; 0: none had this one.
+    number: u64,
+    /// Takes equal values of different names to different slots.
+    spread: usize,
     shown: bool,
-    /// The field without its value.
+    /// The value takes more than the secret scan.
+    special: bool,
+    /// `{"name":"x"`.
     json: Vec<u8>,
-    values: [ValueMemo; VALUE_SLOTS],
+    /// `{"name":"x","value":"`.
+    open: Vec<u8>,
 }
 
+/// A value of the name with this number, and the field with it.
 #[derive(Clone, Debug, Default)]
 struct ValueMemo {
+    number: u64,
     value: Vec<u8>,
-    /// The field with this value; empty: nothing is remembered.
     json: Vec<u8>,
 }
 
@@ -115,39 +129,72 @@ impl HeaderJson {
             return;
         }
         let name = name.get(..MAX_NAME_BYTES).unwrap_or(name);
-        if self.memo.is_empty() {
-            self.memo.resize_with(NAME_SLOTS, NameMemo::default);
+        if self.names.is_empty() {
+            self.names = vec![NameMemo::default(); 1 << NAME_BITS].into_boxed_slice();
+            self.values = vec![ValueMemo::default(); 1 << VALUE_BITS].into_boxed_slice();
         }
-        let Some(memo) = self.memo.get_mut(name_slot(name)) else { return };
-        if memo.name != name || memo.json.is_empty() {
-            memo.name.clear();
-            memo.name.extend_from_slice(name);
-            memo.shown = redaction.reveal.headers || is_shown(name);
-            memo.json.clear();
-            render(redaction, name, None, FieldFacts::default(), &mut self.scratch, &mut memo.json);
-            memo.values.iter_mut().for_each(|value| value.json.clear());
+        let Some(memo) = self.names.get_mut(slot(name, NAME_BITS)) else { return };
+        if memo.number == 0 || !same(&memo.name, name) {
+            self.named += 1;
+            memo.begin(redaction, name, self.named, &mut self.scratch);
         }
         if !memo.shown {
             return;
         }
-        let shown = !facts.unknown;
         if !self.bytes.is_empty() {
             self.bytes.push(b',');
         }
-        if facts != FieldFacts::default() || (shown && value.len() > MAX_VALUE_BYTES) {
-            return render(redaction, name, shown.then_some(value), facts, &mut self.scratch, &mut self.bytes);
+        let plain_facts = facts == FieldFacts::default() && value.len() <= MAX_VALUE_BYTES;
+        if !plain_facts {
+            let value = (!facts.unknown).then_some(value);
+            return render(redaction, name, value, facts, &mut self.scratch, &mut self.bytes);
         }
-        if !shown {
-            return self.bytes.extend_from_slice(&memo.json);
+        if value.len() <= SHORT_VALUE_BYTES && memo.shows_as_it_is(value) {
+            return memo.write(value, &mut self.bytes);
         }
-        let Some(memo) = memo.values.get_mut(value_slot(value)) else { return };
-        if memo.value != value || memo.json.is_empty() {
-            memo.value.clear();
-            memo.value.extend_from_slice(value);
-            memo.json.clear();
-            render(redaction, name, Some(value), facts, &mut self.scratch, &mut memo.json);
+        let Some(remembered) = self.values.get_mut(slot(value, VALUE_BITS) ^ memo.spread) else { return };
+        if remembered.number != memo.number || !same(&remembered.value, value) {
+            if memo.shows_as_it_is(value) {
+                return memo.write(value, &mut self.bytes);
+            }
+            remembered.number = memo.number;
+            remembered.value.clear();
+            remembered.value.extend_from_slice(value);
+            remembered.json.clear();
+            render(redaction, name, Some(value), facts, &mut self.scratch, &mut remembered.json);
         }
-        self.bytes.extend_from_slice(&memo.json);
+        self.bytes.extend_from_slice(&remembered.json);
+    }
+}
+
+impl NameMemo {
+    fn begin(&mut self, redaction: &Redaction, name: &[u8], number: u64, scratch: &mut Vec<u8>) {
+        self.number = number;
+        self.spread = number.wrapping_mul(0x2f) as usize % (1 << VALUE_BITS);
+        self.name.clear();
+        self.name.extend_from_slice(name);
+        self.shown = redaction.reveal.headers || is_shown(name);
+        self.special = redaction.reveal.headers
+            || name.eq_ignore_ascii_case(b"content-type")
+            || name.eq_ignore_ascii_case(b"traceparent");
+        self.json.clear();
+        write_name(redaction, name, scratch, &mut self.json);
+        self.open.clear();
+        self.open.extend_from_slice(&self.json);
+        self.open.extend_from_slice(b",\"value\":\"");
+    }
+
+    /// Does neither redaction nor JSON change the value?
+    #[inline]
+    fn shows_as_it_is(&self, value: &[u8]) -> bool {
+        !self.special && !may_be_secret(value.len(), classes(value)) && all_plain(value)
+    }
+
+    #[inline]
+    fn write(&self, value: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.open);
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\"}");
     }
 }
 
@@ -189,17 +236,6 @@ fn string_of(text: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-fn name_slot(name: &[u8]) -> usize {
-    let first = usize::from(name.first().copied().unwrap_or(0));
-    let third = usize::from(name.get(2).copied().unwrap_or(0));
-    let last = usize::from(name.last().copied().unwrap_or(0));
-    (name.len() * 7 + first + third * 3 + last * 5) % NAME_SLOTS
-}
-
-fn value_slot(value: &[u8]) -> usize {
-    (value.len() + usize::from(value.last().copied().unwrap_or(0))) % VALUE_SLOTS
-}
-
 fn render(
     redaction: &Redaction,
     name: &[u8],
@@ -208,16 +244,7 @@ fn render(
     scratch: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) {
-    scratch.clear();
-    if may_be_secret(name.len(), classes(name)) {
-        redaction.text(name, scratch);
-    } else {
-        scratch.extend_from_slice(name);
-    }
-    scratch.make_ascii_lowercase();
-    out.extend_from_slice(b"{\"name\":\"");
-    write_escaped(scratch, out);
-    out.push(b'"');
+    write_name(redaction, name, scratch, out);
     if let Some(value) = value {
         scratch.clear();
         let limit = if redaction.reveal.headers { MAX_REVEALED_BYTES } else { MAX_VALUE_BYTES };
@@ -249,6 +276,20 @@ fn render(
         out.extend_from_slice(b",\"unknown\":true");
     }
     out.push(b'}');
+}
+
+/// `{"name":"x"`.
+fn write_name(redaction: &Redaction, name: &[u8], scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    scratch.clear();
+    if may_be_secret(name.len(), classes(name)) {
+        redaction.text(name, scratch);
+    } else {
+        scratch.extend_from_slice(name);
+    }
+    scratch.make_ascii_lowercase();
+    out.extend_from_slice(b"{\"name\":\"");
+    write_escaped(scratch, out);
+    out.push(b'"');
 }
 
 fn is_shown(name: &[u8]) -> bool {

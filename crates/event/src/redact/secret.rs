@@ -104,6 +104,19 @@ const KEY_PREFIXES: &[(&[u8], usize)] = &[
     (b"1//0", 20),
 ];
 
+/// Does a key prefix begin with this byte?
+fn begins_key(byte: &u8) -> bool {
+    const FIRST: u128 = {
+        let (mut set, mut at) = (0, 0);
+        while at < KEY_PREFIXES.len() {
+            set |= 1 << KEY_PREFIXES[at].0[0];
+            at += 1;
+        }
+        set
+    };
+    *byte < 128 && FIRST >> *byte & 1 == 1
+}
+
 /// Could a token with these classes and this length be a secret? One comparison for nearly every path segment.
 #[inline]
 pub(crate) fn may_be_secret(len: usize, bits: u8) -> bool {
@@ -149,7 +162,10 @@ pub(crate) fn classify(token: &[u8], bits: u8) -> Option<Secret> {
         // `{"` in base64: the head of a JWT (RFC 7519), cut ones too.
         return Some(Secret::Jwt);
     }
-    if len >= 14 && KEY_PREFIXES.iter().any(|(prefix, min)| len >= *min && token.starts_with(prefix)) {
+    if len >= 14
+        && token.first().is_some_and(begins_key)
+        && KEY_PREFIXES.iter().any(|(prefix, min)| len >= *min && token.starts_with(prefix))
+    {
         return Some(Secret::ApiKey);
     }
     if bits & UPPER != 0
@@ -205,8 +221,25 @@ fn is_ssn(token: &[u8]) -> bool {
             .all(|(at, byte)| if at == 3 || at == 6 { *byte == b'-' } else { byte.is_ascii_digit() })
 }
 
+/// Are there so many digits and separators in a row that a card number could be among them? Looks at few bytes of most tokens: a
+/// letter rules all windows out that it lies in.
+fn may_hold_card(text: &[u8]) -> bool {
+    const SHORTEST_CARD: usize = 13;
+    let mut rest = text;
+    while let Some(window) = rest.get(..SHORTEST_CARD) {
+        match window.iter().rposition(|byte| !matches!(byte, b'0'..=b'9' | b'-' | b'.' | b' ' | b'_')) {
+            Some(at) => rest = rest.get(at + 1..).unwrap_or_default(),
+            None => return true,
+        }
+    }
+    false
+}
+
 /// A run of 13 to 19 digits, at most one `-`, `_`, `.` or blank between two, that is a card number.
 fn find_card(text: &[u8]) -> Option<Range<usize>> {
+    if !may_hold_card(text) {
+        return None;
+    }
     let mut digits = [0u8; 20];
     let (mut count, mut start, mut end, mut separated) = (0usize, 0, 0, false);
     for (at, byte) in text.iter().chain([&b'/']).enumerate() {
@@ -288,6 +321,9 @@ fn is_iban(token: &[u8]) -> bool {
 fn is_random(token: &[u8], bits: u8) -> bool {
     if token.len() < TOKEN_LEN || bits & (LOWER | UPPER) == 0 {
         return false; // short, or a number, a date, a version
+    }
+    if bits & (LOWER | UPPER) != LOWER | UPPER && token.len() < ONE_CASE_TOKEN_LEN {
+        return false; // what follows asks for longer ones
     }
     let shape = Shape::of(token);
     if shape.hex_run >= HEX_LEN {
