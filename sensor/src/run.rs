@@ -1,7 +1,7 @@
 //! `umbra run`: one worker thread per capture handle, one thread that writes, and this one for signals and reports.
 
 use std::net::ToSocketAddrs as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
@@ -301,10 +301,3 @@ fn reload(args: &crate::cli::Run, config: &mut Config, session: &Session) {
     let rest = if restart { "; what lies outside [output] takes effect at the next start" } else { "" };
     tell!("umbra: reloaded{rest}");
 }
-
-/// Kept here so that the compiler sees that what threads share may be shared.
-const _: fn() = || {
-    fn shared<T: Sync>() {}
-    shared::<Status>();
-    shared::<Arc<Session>>();
-};

@@ -35,7 +35,7 @@ type Row = (String, String, String, Option<u64>);
 
 #[test]
 fn captures_match_their_truth() {
-    let Some(shared) = support::shared("captures") else { return };
+    let Some(shared) = umbra_testkit::shared("captures") else { return };
     let checked = read_checked(&shared);
     let truth = std::fs::read_to_string(shared.join("truth.jsonl")).unwrap();
     let (mut exact, mut awaiting, mut wrong) = (0, Vec::new(), Vec::new());

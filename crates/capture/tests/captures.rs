@@ -8,17 +8,6 @@ use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 use umbra_capture::file::{FileSet, Options};
 use umbra_capture::{Corruption, Error};
 
-fn shared() -> Option<PathBuf> {
-    let given = std::env::var_os("UMBRA_SHARED").map(PathBuf::from);
-    let shared = given.unwrap_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).to_owned());
-    let captures = shared.join("captures");
-    if !captures.join("truth.jsonl").is_file() {
-        println!("skipped: no captures at {}", captures.display());
-        return None;
-    }
-    Some(captures)
-}
-
 /// File and number of packets, as tshark has it.
 fn truth(captures: &Path) -> Vec<(PathBuf, u64)> {
     let text = fs::read_to_string(captures.join("truth.jsonl")).unwrap();
@@ -32,7 +21,7 @@ fn truth(captures: &Path) -> Vec<(PathBuf, u64)> {
 
 #[test]
 fn every_capture_opens_with_the_right_number_of_packets() {
-    let Some(captures) = shared() else { return };
+    let Some(captures) = umbra_testkit::shared("captures") else { return };
     let mut failures = Vec::new();
     let truth = truth(&captures);
     for (path, packets) in &truth {
@@ -62,7 +51,7 @@ fn every_capture_opens_with_the_right_number_of_packets() {
 /// All captures as one directory: the sum of the packets, in order of time except where a file itself is not.
 #[test]
 fn all_captures_at_once() {
-    let Some(captures) = shared() else { return };
+    let Some(captures) = umbra_testkit::shared("captures") else { return };
     let expected: u64 = truth(&captures).iter().map(|(_, packets)| packets).sum();
     let mut files =
         FileSet::open(&truth(&captures).into_iter().map(|(path, _)| path).collect::<Vec<_>>(), Options::default())
@@ -105,7 +94,7 @@ fn oracle(path: &Path) -> Option<Vec<(u32, Vec<u8>)>> {
 
 #[test]
 fn every_packet_as_pcap_parser_reads_it() {
-    let Some(captures) = shared() else { return };
+    let Some(captures) = umbra_testkit::shared("captures") else { return };
     let mut compared = 0;
     for (path, _) in truth(&captures) {
         let Some(expected) = oracle(&path) else { continue };

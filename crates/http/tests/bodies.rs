@@ -1,7 +1,7 @@
 //! What is read out of bodies and WebSocket connections in third-party captures, against what tshark says of them.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use umbra_capture::file::{FileSet, Options};
 use umbra_flow::{FlowEvent, FlowTable, GapCause, Step};
@@ -19,17 +19,6 @@ impl Sampler for Everything {
     fn sample_response(&mut self, _: Option<&Request>, _: &Response) -> bool {
         true
     }
-}
-
-fn captures() -> Option<PathBuf> {
-    let given = std::env::var_os("UMBRA_SHARED").map(PathBuf::from);
-    let shared = given.unwrap_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).to_owned());
-    let captures = shared.join("captures");
-    if !captures.join("truth.jsonl").is_file() {
-        println!("skipped: no captures at {}", captures.display());
-        return None;
-    }
-    Some(captures)
 }
 
 fn truth(captures: &Path) -> Vec<serde_json::Value> {
@@ -77,7 +66,7 @@ fn replay(path: &Path) -> Vec<Box<Transaction>> {
 
 #[test]
 fn websocket_frames_and_messages() {
-    let Some(captures) = captures() else { return };
+    let Some(captures) = umbra_testkit::shared("captures") else { return };
     let mut checked = 0;
     for line in truth(&captures) {
         let expected = |name: &str| line["websocket"][name].as_u64().unwrap();
@@ -100,7 +89,7 @@ fn websocket_frames_and_messages() {
 
 #[test]
 fn grpc_messages_and_status() {
-    let Some(captures) = captures() else { return };
+    let Some(captures) = umbra_testkit::shared("captures") else { return };
     let mut checked = 0;
     for line in truth(&captures) {
         let mut calls = line["grpc"]["calls"].as_u64().unwrap();
@@ -153,7 +142,7 @@ const CODED: &[Coded] = &[
 
 #[test]
 fn coded_bodies() {
-    let Some(captures) = captures() else { return };
+    let Some(captures) = umbra_testkit::shared("captures") else { return };
     for (file, coding, len, decoded_len, start, whole) in CODED {
         let transactions = replay(&captures.join(file));
         let coded = transactions.iter().find_map(|transaction| {

@@ -22,14 +22,7 @@ const DEVIATIONS: &[(&str, &str)] = &[
 ];
 
 fn set(name: &str) -> Option<PathBuf> {
-    let shared = std::env::var("UMBRA_SHARED")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").to_owned());
-    let path = PathBuf::from(shared).join("conformance/http1").join(name);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
+    umbra_testkit::shared(&format!("conformance/http1/{name}"))
 }
 
 fn rows(name: &str) -> Option<Vec<Value>> {

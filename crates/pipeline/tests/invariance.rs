@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use umbra_capture::file::{FileSet, Options};
 use umbra_event::EventRecord;
@@ -60,17 +60,11 @@ fn run(segments: &[Owned], workers: usize, ticks: bool) -> (Vec<String>, Vec<Str
 
 /// The captures of the shared folder, at most 2 MB each, decoded; nothing where it is absent.
 fn shared_captures() -> Vec<(String, Vec<Owned>)> {
-    let root = match std::env::var_os("UMBRA_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-    };
-    let Ok(manifest) = std::fs::read_to_string(root.join("captures/manifest.tsv")) else {
-        println!("skipped: {} is absent", root.join("captures").display());
-        return Vec::new();
-    };
+    let Some(captures) = umbra_testkit::shared("captures") else { return Vec::new() };
+    let manifest = std::fs::read_to_string(captures.join("manifest.tsv")).unwrap();
     let mut all = Vec::new();
     for file in manifest.lines().skip(1).filter_map(|line| line.split('\t').next()) {
-        let path = root.join("captures").join(file);
+        let path = captures.join(file);
         if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= 2 << 20) {
             all.push((file.to_owned(), decode(&path)));
         }

@@ -24,6 +24,7 @@ mod frame;
 mod http2;
 mod pcap;
 mod random;
+mod shared;
 mod trace;
 
 pub use conversation::Conversation;
@@ -31,4 +32,5 @@ pub use frame::{PacketBuilder, internet_checksum};
 pub use http2::Http2Writer;
 pub use pcap::pcap_file;
 pub use random::Random;
+pub use shared::shared;
 pub use trace::Trace;

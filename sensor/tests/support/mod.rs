@@ -6,20 +6,6 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// A folder of the shared third-party data; prints why the test is skipped where it is absent.
-pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
-    let root = match std::env::var_os("UMBRA_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-    };
-    let path = root.join(folder);
-    if !path.exists() {
-        println!("skipped: {} is absent", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 /// A file of this process with this content.
 pub(crate) fn temporary(name: &str, content: &str) -> PathBuf {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}", std::process::id()));

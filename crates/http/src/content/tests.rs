@@ -1,9 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use super::*;
+use umbra_testkit::shared;
 
 /// What comes out at most where the ratio stops it.
 const RATIO_BOUND: usize = RATIO_FROM_BYTES as usize + OUTPUT_BYTES;
@@ -57,17 +57,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
-}
-
-fn shared(path: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("UMBRA_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")), PathBuf::from);
-    let path = root.join(path);
-    if !path.exists() {
-        println!("skipped: {} is absent", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

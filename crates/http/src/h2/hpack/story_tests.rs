@@ -70,20 +70,9 @@ fn check_folder(folder: &std::path::Path) -> (usize, usize) {
     (stories, headers)
 }
 
-fn conformance() -> Option<std::path::PathBuf> {
-    let shared = std::env::var_os("UMBRA_SHARED")
-        .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared").into(), std::path::PathBuf::from);
-    let folder = shared.join("conformance/hpack");
-    if !folder.is_dir() {
-        println!("skipped: {} is absent", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 #[test]
 fn conformance_stories_decode_to_the_truth() {
-    let Some(folder) = conformance() else { return };
+    let Some(folder) = umbra_testkit::shared("conformance/hpack") else { return };
     let (stories, headers) = check_folder(&folder);
     assert!(stories > 100 && headers > 10_000, "{stories} stories, {headers} headers");
     println!("{stories} stories, {headers} headers");
@@ -91,7 +80,7 @@ fn conformance_stories_decode_to_the_truth() {
 
 #[test]
 fn conformance_long_stories_decode_to_the_truth() {
-    let Some(folder) = conformance() else { return };
+    let Some(folder) = umbra_testkit::shared("conformance/hpack") else { return };
     let archive = folder.join("long-stories.tar.gz");
     let target = std::env::temp_dir().join(format!("umbra-hpack-{}", std::process::id()));
     std::fs::create_dir_all(&target).unwrap();
