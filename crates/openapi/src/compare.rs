@@ -3,16 +3,18 @@
 mod auth;
 mod bodies;
 mod drift;
+mod literals;
 mod observed;
 mod versions;
 mod view;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::matching::{Found, OperationRef, SpecSet};
+use crate::matching::{ELSEWHERE, Found, OperationRef, SpecSet};
 use crate::schema::Schemas;
 use crate::template::{Segment, segments};
 pub use drift::{Drift, DriftKind};
+use literals::Literals;
 pub use observed::{Coverage, HostWindow, Observed};
 use versions::Versions;
 
@@ -142,18 +144,50 @@ pub struct Report {
     pub orphans: Vec<Orphan>,
 }
 
+/// What the inventory has of the specifications.
+#[derive(Default)]
+struct Seen {
+    /// Specification and operation.
+    operations: HashSet<(u32, u32)>,
+    /// Specification and server list of operations seen at their own servers.
+    at_home: HashSet<(u32, u32)>,
+    /// The same of operations that have servers of their own and were seen at the specification's.
+    elsewhere: HashSet<(u32, u32)>,
+}
+
+impl Seen {
+    /// Whether operations of a server list are to be expected at the specification's own servers: some of them were seen
+    /// there and none where they should be; or some of another list were, and nothing is known of this list's hosts.
+    fn moved(&self, spec: u32, list: u32, observed: bool) -> bool {
+        !self.at_home.contains(&(spec, list))
+            && (self.elsewhere.contains(&(spec, list))
+                || !observed && self.elsewhere.iter().any(|(other, _)| *other == spec))
+    }
+}
+
 impl SpecSet {
     /// Compares an inventory with the specifications. `schemas` holds the shapes that `observed` refers to; `hosts` says of
     /// which hosts how much was seen.
     pub fn compare(&self, observed: &[Observed], schemas: &Schemas, hosts: &[HostWindow]) -> Report {
         let versions = Versions::new(self);
-        let mut seen: HashSet<(u32, u32)> = HashSet::new();
+        let literals = Literals::of(observed);
+        let mut seen = Seen::default();
         let mut verdicts = Vec::with_capacity(observed.len());
         for endpoint in observed {
             let operation = &endpoint.operation;
-            let found = self.observed(&endpoint.host, &operation.method, &operation.template);
-            if let Found::Operations(refs) = &found {
-                seen.extend(refs.iter().map(|at| (at.spec, at.operation)));
+            let mut found = self.observed(&endpoint.host, &operation.method, &operation.template);
+            if let Found::Operations(refs) = &mut found {
+                refs.retain(|at| !literals.speak_against(self, *at, endpoint));
+                seen.operations.extend(refs.iter().map(|at| (at.spec, at.operation)));
+                for at in refs.iter() {
+                    let Some(operation) = self.operation(*at) else { continue };
+                    let elsewhere = self.mount(at.mount).is_some_and(|mount| mount.list == ELSEWHERE);
+                    let lists = if elsewhere { &mut seen.elsewhere } else { &mut seen.at_home };
+                    lists.insert((at.spec, operation.servers));
+                }
+                if refs.is_empty() {
+                    found = Found::NoPath;
+                }
             }
             verdicts.push(self.verdict(endpoint, found, schemas, &versions));
         }
@@ -193,7 +227,7 @@ impl SpecSet {
         Verdict { conformance, operation: None, drift: Vec::new(), more_drift: 0 }
     }
 
-    fn orphans(&self, seen: &HashSet<(u32, u32)>, hosts: &[HostWindow], versions: &Versions) -> Vec<Orphan> {
+    fn orphans(&self, seen: &Seen, hosts: &[HostWindow], versions: &Versions) -> Vec<Orphan> {
         let windows: HashMap<&str, &HostWindow> = hosts.iter().map(|window| (window.host.as_str(), window)).collect();
         let mut orphans = Vec::new();
         let mut told: HashSet<(String, String)> = HashSet::new();
@@ -206,15 +240,18 @@ impl SpecSet {
                     self.bound.get(spec).map_or(&[][..], |bound| &bound.spec.operations).iter().enumerate()
                 {
                     let operation_number = u32::try_from(operation_number).unwrap_or(u32::MAX);
-                    let was_seen = seen.contains(&(number, operation_number));
+                    let was_seen = seen.operations.contains(&(number, operation_number));
                     if was_seen != pass || operation.method == "*" {
                         continue;
                     }
-                    let Some((host, at)) =
-                        self.best_place(number, operation_number, operation.servers, places, &windows)
-                    else {
-                        continue;
-                    };
+                    let mut place = self.best_place(number, operation_number, operation.servers, places, &windows);
+                    // Where others like it were seen at the specification's own servers, so would be this one.
+                    let observed = place.as_ref().is_some_and(|(host, _)| windows.contains_key(host.as_str()));
+                    if operation.servers != 0 && seen.moved(number, operation.servers, observed) {
+                        let other = self.best_place(number, operation_number, ELSEWHERE, places, &windows);
+                        place = other.or(place);
+                    }
+                    let Some((host, at)) = place else { continue };
                     let template = self.template(at).unwrap_or_default();
                     let key = (host.clone(), format!("{} {}", operation.method, shape(&template)));
                     if pass {

@@ -43,6 +43,7 @@ mod pointer;
 mod read;
 mod schema;
 mod template;
+mod write;
 
 pub use compare::{
     Conformance, Coverage, Drift, DriftKind, HostWindow, Observable, Observed, Orphan, Report, Shadow, Unmanaged,
@@ -56,3 +57,4 @@ pub use model::{
 };
 pub use read::{looks_like_spec, read};
 pub use schema::{Additional, Property, Schema, SchemaId, Schemas, Types};
+pub use write::write;

@@ -4,6 +4,10 @@
 //! variable that takes the rest of the path. Among partly variable segments more literal bytes win, then fewer variables.
 //! Where a longer path fails, the next choice is tried: `DELETE /users/me` is `/users/{id}` if only that has `DELETE`.
 //! Specifications with equally good templates all match, in the order in which they were given.
+//!
+//! An operation with servers of its own is looked for there and at the servers of its specification: behind a gateway, or
+//! on a mirror port, all operations of an API are often seen at one host. Of equally good templates that at its own servers
+//! wins.
 
 mod trie;
 
@@ -68,11 +72,15 @@ impl Found {
     }
 }
 
+/// See [`Mount::list`].
+pub(crate) const ELSEWHERE: u32 = u32::MAX;
+
 /// A trie at a base path of a host.
 #[derive(Clone, Debug)]
 pub(crate) struct Mount {
     pub(crate) spec: u32,
-    /// Place of the server list in the specification.
+    /// Place of the server list in the specification; [`ELSEWHERE`] for operations that have servers of their own, at
+    /// those of the specification.
     pub(crate) list: u32,
     trie: u32,
     base: Vec<Segment>,
@@ -171,15 +179,15 @@ impl SpecSet {
 
     fn find(&self, host: &str, method: &str, parts: &[Part<'_>]) -> Found {
         let mounts = self.mounts_of(host);
-        let found = self.search(&mounts, method, parts);
-        if found.rank() == 4 {
-            return found;
-        }
         // `/users/` and `/users` are two paths, but where only one is documented most servers take both.
         let other: Vec<Part<'_>> = match parts {
             [before @ .., Part::Bytes(b"")] if !before.is_empty() => before.to_vec(),
             _ => parts.iter().cloned().chain([Part::Bytes(b"")]).collect(),
         };
+        let found = self.search(&mounts, method, parts);
+        if found.rank() == 4 {
+            return found;
+        }
         let again = self.search(&mounts, method, &other);
         if again.rank() > found.rank() { again } else { found }
     }
@@ -198,6 +206,7 @@ impl SpecSet {
                 trie::Outcome::NoMethod => Found::NoMethod,
                 trie::Outcome::Found { operations: here, rank: deeper } => {
                     rank.extend(deeper);
+                    rank.push(u8::from(mount.list == ELSEWHERE));
                     let refs =
                         here.iter().map(|&operation| OperationRef { spec: mount.spec, operation, mount: number });
                     match rank.cmp(&best) {
@@ -223,46 +232,51 @@ impl SpecSet {
     }
 
     fn mount_spec(&mut self, number: usize) {
-        let mut places: Vec<(String, u32)> = Vec::new();
         let Some(bound) = self.bound.get(number) else { return };
-        let spec_number = u32::try_from(number).unwrap_or(u32::MAX);
         let mut by_list: HashMap<u32, Vec<(u32, &Operation)>> = HashMap::new();
         for (place, operation) in bound.spec.operations.iter().enumerate() {
             let place = u32::try_from(place).unwrap_or(u32::MAX);
             by_list.entry(operation.servers).or_default().push((place, operation));
+            if operation.servers != 0 {
+                by_list.entry(ELSEWHERE).or_default().push((place, operation));
+            }
         }
         let mut lists: Vec<_> = by_list.into_iter().collect();
         lists.sort_by_key(|(list, _)| *list);
+        let mut places: Vec<(String, u32)> = Vec::new();
         for (list, operations) in lists {
             let trie = u32::try_from(self.tries.len()).unwrap_or(u32::MAX);
             self.tries.push(Trie::new(&operations));
-            let servers = bound.spec.server_lists.get(list as usize).map_or(&[][..], Vec::as_slice);
-            let mut known: Vec<(String, String)> = Vec::new();
-            for base in servers.iter().flat_map(|server| &server.bases) {
-                for (host, is_pattern) in hosts_of(base, &bound.hosts) {
-                    let place = (host.clone(), base.path_pattern.clone());
-                    if known.contains(&place) {
+            let bases_of = |list: u32| {
+                let servers = bound.spec.server_lists.get(list as usize).map_or(&[][..], Vec::as_slice);
+                servers.iter().flat_map(|server| &server.bases)
+            };
+            let servers = if list == ELSEWHERE { 0 } else { list };
+            let mut known: Vec<(String, &str)> = Vec::new();
+            for base in bases_of(servers) {
+                let mut hosts = hosts_of(base, &bound.hosts);
+                // Relative to where the specification is served: most likely one of its own hosts.
+                if hosts.is_empty() {
+                    hosts.extend(bases_of(0).flat_map(|base| hosts_of(base, &[])));
+                }
+                for (host, is_pattern) in hosts {
+                    if known.iter().any(|(other, path)| *other == host && *path == base.path_pattern) {
                         continue;
                     }
-                    known.push(place);
+                    known.push((host.clone(), &base.path_pattern));
                     let mount = u32::try_from(self.mounts.len()).unwrap_or(u32::MAX);
-                    if is_pattern {
-                        if self.patterns.len() >= PATTERNS {
+                    let mounts = if is_pattern { None } else { Some(self.hosts.entry(host.clone()).or_default()) };
+                    match mounts {
+                        Some(mounts) if mounts.len() < MOUNTS => mounts.push(mount),
+                        None if self.patterns.len() < PATTERNS => self.patterns.push((host.clone(), mount)),
+                        _ => {
                             self.left_out += 1;
                             continue;
                         }
-                        self.patterns.push((host.clone(), mount));
-                    } else {
-                        let mounts = self.hosts.entry(host.clone()).or_default();
-                        if mounts.len() >= MOUNTS {
-                            self.left_out += 1;
-                            continue;
-                        }
-                        mounts.push(mount);
                     }
                     places.push((host, mount));
                     self.mounts.push(Mount {
-                        spec: spec_number,
+                        spec: u32::try_from(number).unwrap_or(u32::MAX),
                         list,
                         trie,
                         base: base_segments(&base.path_pattern),

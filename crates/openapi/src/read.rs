@@ -9,6 +9,8 @@ mod servers;
 
 use std::collections::HashMap;
 
+pub(crate) use schemas::json_string;
+
 use crate::document::{Document, Kind};
 use crate::limits::Limits;
 use crate::model::{Format, Issue, Spec};

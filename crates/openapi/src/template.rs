@@ -66,9 +66,26 @@ pub(crate) enum Segment {
 /// Reads a template. A trailing slash is an empty last segment, as `/users/` is another path than `/users`.
 pub(crate) fn segments(template: &str) -> Vec<Segment> {
     let template = spliced(template);
+    let pieces = pieces(&template);
+    let last = pieces.len().saturating_sub(1);
+    pieces.iter().enumerate().map(|(place, piece)| segment(piece, place == last)).collect()
+}
+
+/// For each segment of a template the name of the variable that it is, if it is nothing else.
+pub(crate) fn variables(template: &str) -> Vec<Option<String>> {
+    let template = spliced(template);
+    let name = |piece: &&str| {
+        let name = piece.strip_prefix('{')?.strip_suffix('}')?;
+        (!name.contains(['{', '}'])).then(|| name.split(':').next().unwrap_or_default().to_string())
+    };
+    pieces(&template).iter().map(name).collect()
+}
+
+/// Splits at slashes that are not inside braces.
+fn pieces(template: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     let (mut start, mut depth) = (0, 0_u32);
-    let body = template.strip_prefix('/').unwrap_or(&template);
+    let body = template.strip_prefix('/').unwrap_or(template);
     for (at, byte) in body.bytes().enumerate() {
         match byte {
             b'{' => depth += 1,
@@ -81,8 +98,7 @@ pub(crate) fn segments(template: &str) -> Vec<Segment> {
         }
     }
     pieces.push(body.get(start..).unwrap_or_default());
-    let last = pieces.len().saturating_sub(1);
-    pieces.iter().enumerate().map(|(place, piece)| segment(piece, place == last)).collect()
+    pieces
 }
 
 /// `{name=projects/*}` of Google's HTTP rules written out: `projects/{name}`.

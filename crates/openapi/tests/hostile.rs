@@ -161,15 +161,15 @@ paths:
         asked.push(name.to_string());
         match name {
             "spec/parts/a.yaml" => Some(b"item: {get: {}, put: {$ref: 'b.yaml'}}".to_vec()),
-            "spec/parts/b.yaml" => Some(b"deprecated: true".to_vec()),
+            "spec/parts/b.yaml" => Some(b"operationId: x".to_vec()),
             "spec/parts/broken.yaml" => Some(b"item: [".to_vec()),
             _ => None,
         }
     })
     .unwrap();
     assert_eq!(asked, ["spec/parts/a.yaml", "spec/parts/b.yaml", "outside.yaml", "spec/parts/broken.yaml"]);
-    let deprecated = spec.operations.iter().filter(|operation| operation.deprecated).count();
-    assert_eq!((spec.operations.len(), deprecated), (7, 2));
+    let ids = spec.operations.iter().filter(|operation| operation.operation_id.is_some()).count();
+    assert_eq!((spec.operations.len(), ids), (7, 2));
     assert!(spec.issues.iter().any(|issue| issue.document == "spec/parts/broken.yaml"), "{:?}", spec.issues);
     // Each file leads to the next.
     let mut loads = 0;

@@ -152,12 +152,12 @@ fn missing_parameters(documented: &[(&Spec, &Operation)], endpoint: &Observed, d
         if parameter.location == Location::Path || !everywhere || !endpoint.looked_at.contains(&parameter.location) {
             continue;
         }
-        let mut seen = endpoint.operation.parameters.iter().filter(|seen| {
-            // Members of an object are parameters of their own on the wire.
-            documented.iter().any(|(spec, _)| covers(spec, parameter, seen))
-        });
-        let (any, always) = seen.by_ref().fold((false, false), |(_, always), seen| (true, always || seen.required));
-        if !always && parameter.style == Style::Plain || !any {
+        let seen = &endpoint.operation.parameters;
+        let itself = seen.iter().find(|seen| same_name(parameter, seen));
+        // Members of an object are parameters of their own on the wire; which of them are needed nobody says.
+        let any = itself.is_some()
+            || seen.iter().any(|seen| documented.iter().any(|(spec, _)| covers(spec, parameter, seen)));
+        if itself.map_or(!any, |itself| !itself.required) {
             let place = format!("{} {}", parameter.location.name(), parameter.name);
             let seen = if any { "not always there" } else { "never there" };
             drifts.push(DriftKind::MissingRequired, place, "required".into(), seen.into());

@@ -49,6 +49,11 @@ impl<'s> View<'s> {
         view
     }
 
+    /// Everything that was taken together.
+    pub(super) fn schemas(&self) -> impl Iterator<Item = &'s Schema> {
+        self.parts.iter().map(|(schema, _)| *schema)
+    }
+
     /// Shapes documented for a member; nothing if it is undocumented.
     pub(super) fn member(&self, name: &str) -> Option<Vec<SchemaId>> {
         let mut ids = Vec::new();

@@ -18,7 +18,9 @@ pub(super) struct Around {
 }
 
 impl Reader<'_> {
-    /// Reads an operation; `place` may be a `$ref`, which no version of the standard has and bundlers write.
+    /// Reads an operation; `place` may be a `$ref`, which no version of the standard has and bundlers write. What is behind
+    /// it is used, as it can only add knowledge; but `deprecated`, which accuses whoever still calls the operation, counts
+    /// only where the standard has it.
     pub(super) fn operation(&mut self, place: Place, shared: &Parameters, around: &Around) -> Operation {
         let troubles = self.troubles;
         let at = self.resolved(place).unwrap_or(place);
@@ -42,7 +44,7 @@ impl Reader<'_> {
         }
         Operation {
             operation_id: self.string(at, "operationId"),
-            deprecated: self.flag(at, "deprecated") || self.flag(place, "deprecated"),
+            deprecated: self.flag(place, "deprecated"),
             security: self.security(at).or_else(|| around.security.clone()),
             parameters: own.list,
             request_body,
