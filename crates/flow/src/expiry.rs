@@ -1,6 +1,4 @@
-//! When to look at a flow again, and a clock that odd packets cannot move.
-
-use std::time::Duration;
+//! When to look at a flow again.
 
 use umbra_wire::Timestamp;
 
@@ -97,67 +95,6 @@ impl Wheel {
     }
 }
 
-/// The table-wide clock made of packet times: it never goes back, and a few odd packets (a broken clock, a corrupt
-/// record) do not move it. Feed it every packet's time and sweep with what it gives (F010).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PacketClock {
-    now: Timestamp,
-    started: bool,
-    /// A time far ahead that was not confirmed yet, and by how many packets so far.
-    ahead: Option<(Timestamp, u32)>,
-}
-
-/// A step ahead up to this is believed at once.
-const BELIEVED_STEP: Duration = Duration::from_secs(10);
-
-/// Packets that must agree on a longer step.
-const CONFIRMATIONS: u32 = 16;
-
-impl PacketClock {
-    /// A clock that has seen nothing.
-    pub const fn new() -> Self {
-        PacketClock { now: Timestamp(0), started: false, ahead: None }
-    }
-
-    /// Takes the time of a packet in and gives the time now.
-    #[inline]
-    pub fn observe(&mut self, time: Timestamp) -> Timestamp {
-        if time <= self.now {
-            // An ordinary packet: whatever was far ahead stays unconfirmed.
-            if self.now.since(time) <= BELIEVED_STEP {
-                self.ahead = None;
-            }
-        } else if self.started && time.since(self.now) <= BELIEVED_STEP {
-            self.now = time;
-            self.ahead = None;
-        } else {
-            self.step_ahead(time);
-        }
-        self.now
-    }
-
-    /// The time now.
-    pub const fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    #[cold]
-    fn step_ahead(&mut self, time: Timestamp) {
-        let count = match self.ahead {
-            Some((ahead, count)) if time.since(ahead).max(ahead.since(time)) <= BELIEVED_STEP => count + 1,
-            _ => 1,
-        };
-        // The first packet may be the odd one: two that agree start the clock.
-        if count >= if self.started { CONFIRMATIONS } else { 2 } {
-            self.started = true;
-            self.now = time;
-            self.ahead = None;
-        } else {
-            self.ahead = Some((time, count));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,32 +130,5 @@ mod tests {
         let mut seen = take(&mut wheel, s(1_700_000_000));
         seen.sort_unstable();
         assert_eq!(seen, [1, 2]);
-    }
-
-    #[test]
-    fn f010_odd_packets_do_not_move_the_clock() {
-        let mut clock = PacketClock::new();
-        assert_eq!(clock.observe(s(9_000_000)), s(0));
-        clock.observe(s(1000));
-        assert_eq!(clock.observe(s(1000)), s(1000));
-        for odd in [0, 1000 + 86_400, u32::MAX.into(), 999] {
-            assert_eq!(clock.observe(s(odd)), s(1000));
-            assert_eq!(clock.observe(s(1000)), s(1000));
-        }
-        assert_eq!(clock.observe(s(1001)), s(1001));
-        // A capture that really jumps is followed once enough packets say the same.
-        for _ in 1..CONFIRMATIONS {
-            assert_eq!(clock.observe(s(90_000)), s(1001));
-        }
-        assert_eq!(clock.observe(s(90_000)), s(90_000));
-    }
-
-    #[test]
-    fn f010_an_odd_first_packet_is_outvoted() {
-        let mut clock = PacketClock::new();
-        clock.observe(s(0));
-        clock.observe(s(1_700_000_000));
-        clock.observe(s(1_700_000_000));
-        assert_eq!(clock.now(), s(1_700_000_000));
     }
 }

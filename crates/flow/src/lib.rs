@@ -76,7 +76,6 @@ mod table;
 pub use config::{ChecksumPolicy, Config, UrgentPolicy};
 pub use counters::Counters;
 pub use event::{EndReason, FlowEvent, GapCause};
-pub use expiry::PacketClock;
 pub use facts::{DirectionFacts, FlowFacts};
 pub use key::{Direction, FlowKey};
 pub use table::{FlowId, FlowTable, Step};

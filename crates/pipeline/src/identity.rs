@@ -26,7 +26,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn new(facts: &FlowFacts, client: IpAddr, sensor_id: &str, fleet_key: &[u8; 32]) -> Self {
+    /// `client` is the keyed hash of the client's address.
+    pub(crate) fn new(facts: &FlowFacts, client: u64, sensor_id: &str) -> Self {
         let key = facts.key();
         let mut digest = Sha256::new();
         digest.update(sensor_id.as_bytes());
@@ -40,17 +41,51 @@ impl Identity {
         digest.update(facts.first_time.nanos().to_be_bytes());
         let flow_id = leading_bytes(&digest.finalize());
 
-        let mut digest = Sha256::new();
-        digest.update(fleet_key);
-        digest_address(&mut digest, client);
-        let client = leading_bytes(&digest.finalize());
-
         Identity {
             flow_id: u128::from_be_bytes(flow_id),
-            client: u64::from_be_bytes(client),
+            client,
             community_id: community_id(key.low, key.high).into_boxed_str(),
             text: None,
         }
+    }
+}
+
+/// Hashes of client addresses, those made last remembered: a few clients (proxies, load balancers) open most connections.
+pub(crate) struct ClientHashes {
+    /// By the last bits of the address.
+    recent: Vec<Option<(IpAddr, u64)>>,
+}
+
+/// Client addresses remembered.
+const RECENT_CLIENTS: usize = 256;
+
+impl Default for ClientHashes {
+    fn default() -> Self {
+        ClientHashes { recent: vec![None; RECENT_CLIENTS] }
+    }
+}
+
+impl ClientHashes {
+    /// First 64 bits of SHA-256 over the fleet key, always the same one, and the address.
+    pub(crate) fn hash(&mut self, client: IpAddr, fleet_key: &[u8; 32]) -> u64 {
+        let last = match client {
+            IpAddr::V4(client) => client.octets()[3],
+            IpAddr::V6(client) => client.octets()[15],
+        };
+        let slot = self.recent.get_mut(usize::from(last));
+        if let Some(Some((known, hash))) = &slot
+            && *known == client
+        {
+            return *hash;
+        }
+        let mut digest = Sha256::new();
+        digest.update(fleet_key);
+        digest_address(&mut digest, client);
+        let hash = u64::from_be_bytes(leading_bytes(&digest.finalize()));
+        if let Some(slot) = slot {
+            *slot = Some((client, hash));
+        }
+        hash
     }
 }
 
@@ -99,6 +134,27 @@ fn community_id(low: (IpAddr, u16), high: (IpAddr, u16)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_has_one_hash_whether_remembered_or_not() {
+        let mut remembering = ClientHashes::default();
+        // The second and third share a place.
+        let clients =
+            ["10.0.0.1", "10.0.0.2", "10.0.1.2", "2001:db8::2", "10.0.0.2"].map(|text| text.parse::<IpAddr>());
+        let hashes: Vec<u64> = clients
+            .into_iter()
+            .flatten()
+            .map(|client| {
+                let hash = remembering.hash(client, &[7; 32]);
+                assert_eq!(remembering.hash(client, &[7; 32]), hash);
+                assert_eq!(ClientHashes::default().hash(client, &[7; 32]), hash);
+                assert_ne!(ClientHashes::default().hash(client, &[8; 32]), hash);
+                hash
+            })
+            .collect();
+        assert_eq!((hashes.len(), hashes[1]), (5, hashes[4]));
+        assert!(hashes[..4].iter().enumerate().all(|(at, hash)| !hashes[..at].contains(hash)));
+    }
 
     /// From the specification's baseline for tcp.pcap.
     #[test]

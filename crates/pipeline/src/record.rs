@@ -13,7 +13,7 @@ use umbra_flow::{Direction, FlowFacts};
 use umbra_http::{Anomaly, HeaderBlock, KnownHeader, Scheme, Transaction, Version};
 
 use crate::config::EventConfig;
-use crate::identity::Identity;
+use crate::identity::{ClientHashes, Identity};
 use crate::output::{Encode, Output};
 
 /// Turns transactions into records, in buffers that are used again.
@@ -33,6 +33,7 @@ pub(crate) struct Recorder {
     request_headers: HeaderJson,
     response_headers: HeaderJson,
     principals: PrincipalCache,
+    clients: ClientHashes,
     anomalies: Vec<&'static str>,
 }
 
@@ -53,6 +54,7 @@ impl Recorder {
             request_headers: HeaderJson::default(),
             response_headers: HeaderJson::default(),
             principals: PrincipalCache::new(PrincipalCache::DEFAULT_SLOTS),
+            clients: ClientHashes::default(),
             anomalies: Vec::new(),
         }
     }
@@ -69,8 +71,9 @@ impl Recorder {
         self.events
     }
 
-    pub(crate) fn identify(&self, facts: &FlowFacts, client: IpAddr) -> Box<Identity> {
-        Box::new(Identity::new(facts, client, &self.config.sensor_id, &self.config.key))
+    pub(crate) fn identify(&mut self, facts: &FlowFacts, client: IpAddr) -> Box<Identity> {
+        let client = self.clients.hash(client, &self.config.key);
+        Box::new(Identity::new(facts, client, &self.config.sensor_id))
     }
 
     /// Records a transaction: in the inventory, and as an event where one is wanted.
