@@ -167,6 +167,7 @@ fn run(session: &Session, queue: &Receiver<Work>, give_back: &Sender<Work>) -> W
                     let place = start as usize..start as usize + len as usize;
                     let payload = bytes.get(place).unwrap_or_default();
                     worker.handle_segment(&Segment { header: &header, payload });
+                    flush(&mut worker, session, FLUSH_BYTES);
                 }
                 Item::Timeout(now) => worker.handle_timeout(now),
             }
@@ -178,7 +179,6 @@ fn run(session: &Session, queue: &Receiver<Work>, give_back: &Sender<Work>) -> W
         // The reader can use the buffer again.
         work.buffer = Arc::default();
         let _ = give_back.try_send(work);
-        flush(&mut worker, session, FLUSH_BYTES);
     }
     flush(&mut worker, session, 0);
     worker

@@ -131,7 +131,15 @@ impl FlowState {
     }
 
     /// Hands over all waiting bytes whose turn has come.
+    #[inline]
     pub(crate) fn drain(&mut self, index: u32, shared: &mut Shared) {
+        // So it is at nearly every FIN.
+        if self.lanes.iter().any(|lane| !lane.waiting.is_empty()) {
+            self.drain_waiting(index, shared);
+        }
+    }
+
+    fn drain_waiting(&mut self, index: u32, shared: &mut Shared) {
         loop {
             let mut moved = false;
             for direction in BOTH {
@@ -367,10 +375,10 @@ impl FlowState {
     /// When the flow has to be looked at again, if no segment comes.
     pub(crate) fn deadline(&self, config: &Config) -> Timestamp {
         let idle = self.facts.last_time.after(self.idle_timeout(config));
-        match self.next_hole(config) {
-            Some((at, ..)) if self.unsettled => idle.min(at),
-            _ => idle,
+        if !self.unsettled {
+            return idle;
         }
+        self.next_hole(config).map_or(idle, |(at, ..)| idle.min(at))
     }
 
     /// Hands over or reports everything left, then the ends.
@@ -424,6 +432,9 @@ impl FlowState {
 
     /// Throws away what waits in a direction.
     pub(crate) fn forget_waiting(&mut self, direction: Direction, shared: &mut Shared) {
+        if self.side(direction).lane.waiting.is_empty() {
+            return;
+        }
         while let Some((_, chunk)) = self.side(direction).lane.waiting.pop_first() {
             let mut cost = CHUNK_COST;
             if let Body::Bytes(bytes) = chunk.body {

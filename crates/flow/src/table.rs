@@ -59,6 +59,34 @@ enum Place {
     Closed(u32),
 }
 
+/// A [`Place`] in four bytes: which kind in the upper two bits, the index in the others. With eight bytes the index of a busy
+/// table would not fit the second-level cache, and every new connection looks into it at random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PackedPlace(u32);
+
+/// Indexes stay below: the bounds of the configuration are clamped to it.
+const MAX_RECORDS: usize = 1 << 30;
+
+impl PackedPlace {
+    const fn of(place: Place) -> PackedPlace {
+        PackedPlace(match place {
+            Place::Flow(index) => index,
+            Place::HalfOpen(index) => 1 << 30 | index,
+            Place::Closed(index) => 2 << 30 | index,
+        })
+    }
+
+    #[inline]
+    const fn place(self) -> Place {
+        let index = self.0 & (MAX_RECORDS as u32 - 1);
+        match self.0 >> 30 {
+            0 => Place::Flow(index),
+            1 => Place::HalfOpen(index),
+            _ => Place::Closed(index),
+        }
+    }
+}
+
 /// New flows are looked at once after this: most are gone by then and cost no second look.
 const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(4);
 
@@ -104,7 +132,7 @@ enum Work {
 pub struct FlowTable<A> {
     shared: Shared,
     seeds: Seeds,
-    index: HashTable<Place>,
+    index: HashTable<PackedPlace>,
     /// For some bits of the hash the flow that was found last: nearly every segment is spared the search in the index, which
     /// holds many closed connections besides and is seldom in the cache. What stands here is a guess: the flow's key decides.
     recent: Box<[u32; RECENT]>,
@@ -131,7 +159,10 @@ impl<A> fmt::Debug for FlowTable<A> {
 
 impl<A> FlowTable<A> {
     /// An empty table.
-    pub fn new(config: Config) -> Self {
+    pub fn new(mut config: Config) -> Self {
+        for bound in [&mut config.max_flows, &mut config.max_half_open, &mut config.max_closed] {
+            *bound = (*bound).min(MAX_RECORDS);
+        }
         let half = config.max_history_bytes / 2;
         let histories = [
             HistoryPool::new(config.history_to_server_bytes, half),
@@ -260,7 +291,7 @@ impl<A> FlowTable<A> {
         self.step(index, pending, segment.header.time, segment.payload)
     }
 
-    /// Marks what expired by `now`, a clock that never goes back (see [`PacketClock`](crate::PacketClock)).
+    /// Marks what expired by `now`, a clock that never goes back (see [`umbra_wire::PacketClock`]).
     ///
     /// Expiry is decided by the packets of each flow; the sweep only does the same earlier, to free memory.
     pub fn handle_timeout(&mut self, now: Timestamp) {
@@ -369,7 +400,7 @@ impl<A> FlowTable<A> {
     pub fn memory_bytes(&self) -> usize {
         self.flows.memory_bytes()
             // A place and its control byte, at a load of at most 7/8.
-            + self.index.capacity() * 8 / 7 * (size_of::<Place>() + 1)
+            + self.index.capacity() * 8 / 7 * (size_of::<PackedPlace>() + 1)
             + self.half_open.memory_bytes()
             + self.closed.memory_bytes()
             + self.wheel.memory_bytes()
@@ -395,17 +426,17 @@ impl<A> FlowTable<A> {
     /// The flow, half-open connection or closed connection of a 5-tuple.
     fn find(&self, hash: u64, key: &PackedKey) -> Option<Place> {
         self.index
-            .find(hash, |place| match *place {
+            .find(hash, |place| match place.place() {
                 Place::Flow(index) => self.flows.at(index).is_some_and(|flow| flow.state.facts.key == *key),
                 Place::HalfOpen(index) => self.half_open.hash(index) == hash,
                 Place::Closed(index) => self.closed.at(index).is_some_and(|closed| closed.hash == hash),
             })
-            .copied()
+            .map(|place| place.place())
     }
 
     fn insert_place(&mut self, hash: u64, place: Place) {
         let (flows, half_open, closed) = (&self.flows, &self.half_open, &self.closed);
-        self.index.insert_unique(hash, place, |place| match *place {
+        self.index.insert_unique(hash, PackedPlace::of(place), |place| match place.place() {
             Place::Flow(index) => flows.at(index).map_or(0, |flow| flow.state.hash),
             Place::HalfOpen(index) => half_open.hash(index),
             Place::Closed(index) => closed.at(index).map_or(0, |closed| closed.hash),
@@ -414,14 +445,14 @@ impl<A> FlowTable<A> {
 
     /// The 5-tuple that was kept at `old` is kept at `new`.
     fn replace_place(&mut self, hash: u64, old: Place, new: Place) {
-        match self.index.find_mut(hash, |other| *other == old) {
-            Some(place) => *place = new,
+        match self.index.find_mut(hash, |other| *other == PackedPlace::of(old)) {
+            Some(place) => *place = PackedPlace::of(new),
             None => self.insert_place(hash, new),
         }
     }
 
     fn remove_place(&mut self, hash: u64, place: Place) {
-        if let Ok(entry) = self.index.find_entry(hash, |other| *other == place) {
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == PackedPlace::of(place)) {
             entry.remove();
         }
     }

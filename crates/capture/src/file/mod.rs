@@ -6,6 +6,12 @@
 //!
 //! Cost: one copy from the kernel into the buffer of a batch, where records are found in place; a few nanoseconds a
 //! packet. Buffers come back by themselves when a batch is dropped.
+//!
+//! Files are read and not mapped into memory. Measured over 1.4 GB in the page cache, 620 bytes a packet, mapping in windows
+//! (populated, or faulted in with a hint that reading is sequential) saves a tenth of the cost of the kernel's copy where every byte is
+//! looked at, and costs half as much again where only headers are: the copy leaves the bytes in the second-level cache, a jump from
+//! header to header in mapped memory waits for each. And a file that is cut while it is read would be a SIGBUS and not an error with
+//! an offset.
 
 mod batch;
 mod bytes;
