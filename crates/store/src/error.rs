@@ -29,6 +29,30 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The state file refused or failed.
+    Database {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is no state to read.
+    NoState {
+        /// Where it was looked for.
+        file: PathBuf,
+    },
+    /// The state is of a program that is newer than this one.
+    NewerState {
+        /// The file.
+        file: PathBuf,
+        /// Version of its layout.
+        version: u32,
+    },
+    /// These two states have traffic in common, which would count twice.
+    Overlap {
+        /// The file that was to be added.
+        file: PathBuf,
+    },
     /// A setting that cannot work.
     Config {
         /// What is wrong with it.
@@ -37,6 +61,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn database(what: impl Into<String>, source: rusqlite::Error) -> Error {
+        Error::Database { what: what.into(), source: source.into() }
+    }
+
     pub(crate) fn io(what: impl Into<String>, source: io::Error) -> Error {
         Error::Io { what: what.into(), source }
     }
@@ -59,6 +87,22 @@ impl fmt::Display for Error {
             Error::Unsafe { directory, reason } => {
                 write!(f, "{} {reason}: give a directory that only this user can write to", directory.display())
             }
+            Error::Database { what, source } => write!(f, "cannot {what}: {source}"),
+            Error::NoState { file } => write!(
+                f,
+                "there is no inventory at {}: `umbra run` or `umbra replay` with `--state` makes one",
+                file.display()
+            ),
+            Error::NewerState { file, version } => write!(
+                f,
+                "{} has layout version {version}, which this umbra does not know: use the newer umbra that wrote it",
+                file.display()
+            ),
+            Error::Overlap { file } => write!(
+                f,
+                "{} is in this inventory already, or has a part in common with it: adding it would count that twice",
+                file.display()
+            ),
             Error::Config { reason } => write!(f, "spool: {reason}"),
         }
     }
@@ -68,6 +112,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Error::Io { source, .. } => Some(source),
+            Error::Database { source, .. } => Some(source.as_ref()),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
-//! What Umbra keeps on disk: the [event spool](spool) between the pipeline and Kafka.
+//! What Umbra keeps on disk: the [event spool](spool) between the pipeline and Kafka, and the [inventory](inventory).
 //!
-//! IO lives here and nowhere else in reach of the records: all of it goes through [`Files`], so that tests can cut the
+//! IO of records lives here. That of the spool goes through [`Files`], so that tests can cut the
 //! power, fill the disk and fail any single call. No clock is read: time comes with the calls.
 //!
 //! Left out: encoding of records (crate `event`), talking to a broker (crate `publish`), and threads. A [`Spool`] has one
@@ -28,9 +28,11 @@
 mod disk;
 mod error;
 mod files;
+pub mod inventory;
 pub mod spool;
 
 pub use disk::Disk;
 pub use error::Error;
 pub use files::{Entry, Files, Kind};
+pub use inventory::{Codec, KindOf, Merged, Reading, Store, Unreadable, Writing};
 pub use spool::{Class, Config, Loss, Losses, Opened, Record, Refused, Sequence, Spool, Status};

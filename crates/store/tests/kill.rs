@@ -1,8 +1,10 @@
 //! A process that appends, syncs, delivers and acknowledges is killed at random moments (F086): nothing that was synced or
 //! delivered is lost, nothing is in the spool twice, order is kept.
 //!
+//! So is one that writes the inventory: its transactions are there whole or not at all, and those that were committed are.
+//!
 //! The child tells on a pipe what it knows; what is not told counts as not promised. `d RUN NUMBER` is a delivery, said
-//! before it is acknowledged; `s RUN NUMBER` says that all up to it are synced.
+//! before it is acknowledged; `s RUN NUMBER` says that all up to it are synced. `c GENERATION` is a commit.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -10,7 +12,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use umbra_store::{Class, Config, Disk, Spool};
+use umbra_store::{Class, Codec, Config, Disk, Spool, Store, Unreadable};
 
 const KILLS: u64 = 120;
 const CONFIG: Config = Config {
@@ -25,11 +27,20 @@ const CLASSES: [Class; 2] = [Class::Event, Class::Finding];
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     match arguments.iter().position(|argument| argument == "child") {
+        Some(at) if arguments[at + 2] == "inventory" => write_inventory(&arguments[at + 1]),
         Some(at) => child(&arguments[at + 1], arguments[at + 2].parse().unwrap()),
         // `cargo test NAME` hands names on: without a harness they are looked at here.
-        None if arguments.iter().skip(1).any(|it| !it.starts_with('-') && !"f086_kill".contains(it.as_str())) => {}
-        None if arguments.iter().any(|argument| argument == "--list") => println!("f086_kill: test"),
-        None => f086_kill(),
+        None if arguments
+            .iter()
+            .skip(1)
+            .any(|it| !it.starts_with('-') && !"f086_kill_inventory".contains(it.as_str())) => {}
+        None if arguments.iter().any(|argument| argument == "--list") => {
+            println!("f086_kill: test\nf086_kill_inventory: test")
+        }
+        None => {
+            f086_kill();
+            f086_kill_inventory();
+        }
     }
 }
 
@@ -145,6 +156,76 @@ fn f086_kill() {
     let repeated = delivered.iter().map(Vec::len).sum::<usize>() as u64 - records;
     println!("f086_kill: {KILLS} kills, {} with a sync, {records} records, {repeated} delivered again", synced.len());
     assert!(synced.len() as u64 > KILLS / 4, "killed too early to show anything");
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// A generation of the inventory, with rows of a length that varies.
+struct Generation;
+
+impl Codec for Generation {
+    type Value = u64;
+    const KIND: &'static str = "generation";
+    const VERSION: u32 = 1;
+    fn write(value: &u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{value} {}", "x".repeat((*value % 700) as usize)).as_bytes());
+    }
+    fn read(_: u32, bytes: &[u8]) -> Result<u64, Unreadable> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Unreadable)?;
+        text.split(' ').next().and_then(|number| number.parse().ok()).ok_or(Unreadable)
+    }
+    fn merge(_: &mut u64, _: u64) {}
+}
+
+const ROWS: u32 = 60;
+
+/// Writes one generation after the other until it is killed.
+fn write_inventory(directory: &str) {
+    let mut store = Store::open(directory.as_ref()).unwrap();
+    assert!(store.set_aside().is_none());
+    let first = store.read_one::<Generation>(&0_u32.to_be_bytes()).unwrap().unwrap_or(0);
+    let mut out = std::io::stdout();
+    for generation in first + 1.. {
+        let mut writing = store.begin().unwrap();
+        for row in 0..ROWS {
+            writing.put::<Generation>(&row.to_be_bytes(), &generation, generation).unwrap();
+        }
+        writing.commit().unwrap();
+        out.write_all(format!("c {generation}\n").as_bytes()).unwrap();
+    }
+}
+
+fn f086_kill_inventory() {
+    let directory = std::env::temp_dir().join(format!("umbra-inventory-kill-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&directory);
+    let mut random = 0xFEDC_BA98_7654_3211_u64;
+    let mut newest = 0;
+    for _ in 0..KILLS / 2 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["child".as_ref(), directory.as_os_str(), "inventory".as_ref()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pipe = child.stdout.take().unwrap();
+        let mut text = vec![0; 2];
+        let length = pipe.read(&mut text).unwrap();
+        text.truncate(length);
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_micros((random >> 33) % 20_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        pipe.read_to_end(&mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let told = text.split_inclusive('\n').rfind(|line| line.ends_with('\n'));
+        let told: u64 = told.map_or(newest, |line| line["c ".len()..].trim().parse().unwrap());
+
+        let reading = Store::open_to_read(&directory).unwrap().read::<Generation>().unwrap();
+        assert_eq!((reading.rows.len(), reading.unreadable), (ROWS as usize, 0));
+        let generation = reading.rows[0].1;
+        assert!(reading.rows.iter().all(|(_, it)| *it == generation), "half a transaction: {:?}", reading.rows);
+        assert!(generation == told || generation == told + 1, "{told} was committed, {generation} is there");
+        newest = generation;
+    }
+    println!("f086_kill_inventory: {} kills, {newest} transactions", KILLS / 2);
     std::fs::remove_dir_all(directory).unwrap();
 }
 

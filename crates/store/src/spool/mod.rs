@@ -16,7 +16,7 @@
 //!
 //! # Why not a library
 //! Measured on one busy machine with records of 1 kB and ext4; the rates of this one are in brackets, made by
-//! `examples/spool_rate.rs`:
+//! `examples/rates.rs`:
 //! - `queue-file` 2.0, synced now and then: 90,000 records/s in (190,000 to 250,000), 270,000 per CPU second (1.2 million);
 //!   170,000/s out (730,000). It loses nothing durable in a kill, but one flipped bit ends the queue there (of 100 records, 48
 //!   came back), a full queue grows by copying itself, and there is one queue in one file: the oldest event cannot go while a

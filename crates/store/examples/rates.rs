@@ -1,13 +1,14 @@
-//! Rates of the spool on a disk: `cargo run --release -p umbra-store --example spool_rate -- DIRECTORY [RECORDS] [BYTES]`.
+//! Rates of the spool and the inventory on a disk: `cargo run --release -p umbra-store --example rates -- DIRECTORY [RECORDS]
+//! [BYTES]`.
 //!
 //! Prints wall and CPU seconds of appending with a sync every 200 ms, of reading and acknowledging all from the files, of both
-//! at once as in service, and of opening a full spool.
+//! at once as in service, and of opening a full spool; then of writing and reading an inventory of 20,000 rows of 4 kB.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use umbra_store::{Class, Config, Disk, Spool};
+use umbra_store::{Class, Codec, Config, Disk, Spool, Store, Unreadable};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,7 +43,44 @@ fn main() {
         }
     });
     spool.close();
-    std::fs::remove_dir_all(directory).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    inventory(&directory);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Bytes as they are.
+struct Bytes;
+
+impl Codec for Bytes {
+    type Value = Vec<u8>;
+    const KIND: &'static str = "bytes";
+    const VERSION: u32 = 1;
+    fn write(value: &Vec<u8>, out: &mut Vec<u8>) {
+        out.extend_from_slice(value);
+    }
+    fn read(_: u32, bytes: &[u8]) -> Result<Vec<u8>, Unreadable> {
+        Ok(bytes.to_vec())
+    }
+    fn merge(_: &mut Vec<u8>, _: Vec<u8>) {}
+}
+
+fn inventory(directory: &Path) {
+    const ROWS: u64 = 20_000;
+    let mut store = Store::open(directory).unwrap();
+    let value = vec![b'x'; 4000];
+    for what in ["inventory rows written", "inventory rows written again"] {
+        measure(what, ROWS, || {
+            let mut writing = store.begin().unwrap();
+            for number in 0..ROWS {
+                let key = number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
+                writing.put::<Bytes>(&key, &value, number).unwrap();
+            }
+            writing.commit().unwrap();
+        });
+    }
+    drop(store);
+    let store = measure("inventory opened", 1, || Store::open(directory).unwrap());
+    measure("inventory rows read", ROWS, || assert_eq!(store.read::<Bytes>().unwrap().rows.len(), ROWS as usize));
 }
 
 fn drain(spool: &mut Spool<Disk>, start: Instant) {
