@@ -1,4 +1,4 @@
-//! What Umbra keeps on disk: the [event spool](spool) between the pipeline and Kafka, and the [inventory](inventory).
+//! What Umbra keeps on disk: the [event spool](spool) between the pipeline and Kafka, and the [inventory].
 //!
 //! IO of records lives here. That of the spool goes through [`Files`], so that tests can cut the
 //! power, fill the disk and fail any single call. No clock is read: time comes with the calls.
