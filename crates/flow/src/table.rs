@@ -19,6 +19,7 @@ use crate::pending::{Pending, Queue};
 use crate::slab::Slab;
 
 use self::place::{MAX_RECORDS, PackedPlace, Place, RECENT};
+use self::start::Arrived;
 
 mod ending;
 mod place;
@@ -202,21 +203,14 @@ impl<A> FlowTable<A> {
                 return if segment.payload.is_empty() { Taken::Quiet } else { Taken::InOrder(index, direction) };
             }
         }
-        self.take_in_any(place, key, hash, segment, src_is_low, new_app);
+        self.take_in_any(place, Arrived { segment, key, hash, src_is_low }, new_app);
         Taken::Queued
     }
 
     /// Takes in a segment that is not simply the next one of a flow.
     #[inline(never)]
-    fn take_in_any(
-        &mut self,
-        place: Option<Place>,
-        key: PackedKey,
-        hash: u64,
-        segment: &Segment<'_>,
-        src_is_low: bool,
-        new_app: impl FnOnce(&FlowFacts) -> A,
-    ) {
+    fn take_in_any(&mut self, place: Option<Place>, arrived: Arrived<'_>, new_app: impl FnOnce(&FlowFacts) -> A) {
+        let Arrived { segment, src_is_low, .. } = arrived;
         let h = segment.header;
         match place {
             Some(Place::Flow(index)) => {
@@ -228,16 +222,16 @@ impl<A> FlowTable<A> {
                         self.opening -= usize::from(opening && !flow.state.opening);
                         match verdict {
                             Verdict::Stay if !flow.state.hurry => return,
-                            verdict => return self.after(index, verdict, key, segment, src_is_low, new_app),
+                            verdict => return self.after(index, verdict, arrived, new_app),
                         }
                     }
                 }
                 self.expire(index);
-                self.without_flow(key, hash, segment, src_is_low, new_app);
+                self.without_flow(arrived, new_app);
             }
-            Some(Place::HalfOpen(index)) => self.half_open(index, key, hash, segment, src_is_low, new_app),
-            Some(Place::Closed(index)) => self.closed(index, key, hash, segment, src_is_low, new_app),
-            None => self.unknown(key, hash, segment, src_is_low, new_app),
+            Some(Place::HalfOpen(index)) => self.half_open(index, arrived, new_app),
+            Some(Place::Closed(index)) => self.closed(index, arrived, new_app),
+            None => self.unknown(arrived, new_app),
         }
     }
 

@@ -11,6 +11,16 @@ use crate::key::PackedKey;
 use super::place::Place;
 use super::{Flow, FlowTable};
 
+/// A segment that is not simply the next one of a flow, and what was found out about it on the way.
+#[derive(Clone, Copy)]
+pub(super) struct Arrived<'a> {
+    pub(super) segment: &'a Segment<'a>,
+    pub(super) key: PackedKey,
+    pub(super) hash: u64,
+    /// Its sender is the low end of the key.
+    pub(super) src_is_low: bool,
+}
+
 /// New flows are looked at once after this: most are gone by then and cost no second look.
 const FIRST_LOOK: std::time::Duration = std::time::Duration::from_secs(4);
 
@@ -20,65 +30,43 @@ impl<A> FlowTable<A> {
         &mut self,
         index: u32,
         verdict: Verdict,
-        key: PackedKey,
-        segment: &Segment<'_>,
-        src_is_low: bool,
+        arrived: Arrived<'_>,
         new_app: impl FnOnce(&FlowFacts) -> A,
     ) {
-        let time = segment.header.time;
+        let Arrived { segment, key, hash, .. } = arrived;
         match verdict {
             Verdict::Stay => self.schedule(index),
             Verdict::Closed => self.leave(index, true),
             Verdict::ClosedBefore => {
-                let hash = self.hash_of(index);
                 self.leave(index, true);
-                self.without_flow(key, hash, segment, src_is_low, new_app);
+                self.without_flow(arrived, new_app);
             }
             Verdict::Renewed => {
-                let hash = self.hash_of(index);
                 self.shared.counters.flows_reused += 1;
-                self.terminate(index, EndReason::Reused, time);
-                self.unknown(key, hash, segment, src_is_low, new_app);
+                self.terminate(index, EndReason::Reused, segment.header.time);
+                self.unknown(arrived, new_app);
             }
             Verdict::Reused(handshake) => {
-                let hash = self.hash_of(index);
                 self.shared.counters.flows_reused += 1;
                 self.terminate(index, EndReason::Reused, handshake.first_time);
                 let state = FlowState::opened(key, hash, &handshake, segment.header);
-                self.start(state, None, segment, src_is_low, new_app);
+                self.start(state, None, arrived, new_app);
             }
         }
     }
 
     /// A segment whose flow has just ended.
-    pub(super) fn without_flow(
-        &mut self,
-        key: PackedKey,
-        hash: u64,
-        segment: &Segment<'_>,
-        src_is_low: bool,
-        new_app: impl FnOnce(&FlowFacts) -> A,
-    ) {
-        match self.find(hash, &key) {
-            Some(Place::Closed(index)) => self.closed(index, key, hash, segment, src_is_low, new_app),
-            _ => self.unknown(key, hash, segment, src_is_low, new_app),
+    pub(super) fn without_flow(&mut self, arrived: Arrived<'_>, new_app: impl FnOnce(&FlowFacts) -> A) {
+        match self.find(arrived.hash, &arrived.key) {
+            Some(Place::Closed(index)) => self.closed(index, arrived, new_app),
+            _ => self.unknown(arrived, new_app),
         }
-    }
-
-    pub(super) fn hash_of(&self, index: u32) -> u64 {
-        self.flows.at(index).map_or(0, |flow| flow.state.hash)
     }
 
     /// A segment of a 5-tuple nothing is known of.
     #[cold]
-    pub(super) fn unknown(
-        &mut self,
-        key: PackedKey,
-        hash: u64,
-        segment: &Segment<'_>,
-        src_is_low: bool,
-        new_app: impl FnOnce(&FlowFacts) -> A,
-    ) {
+    pub(super) fn unknown(&mut self, arrived: Arrived<'_>, new_app: impl FnOnce(&FlowFacts) -> A) {
+        let Arrived { segment, key, hash, src_is_low } = arrived;
         let h = segment.header;
         let empty = segment.payload.is_empty() && h.missing == 0;
         if h.flags.rst() || (empty && !h.flags.syn()) {
@@ -88,7 +76,7 @@ impl<A> FlowTable<A> {
         if !h.flags.syn() {
             self.shared.counters.flows_mid_stream += 1;
             let state = FlowState::mid_stream(key, hash, src_is_low, h);
-            return self.start(state, None, segment, src_is_low, new_app);
+            return self.start(state, None, arrived, new_app);
         }
         let mut handshake = Handshake { first_time: h.time, last_time: h.time, ..Handshake::default() };
         if h.flags.ack() {
@@ -104,7 +92,7 @@ impl<A> FlowTable<A> {
         if !empty {
             self.shared.counters.syn_data += 1;
             if self.opening < self.shared.config.max_opening {
-                return self.start_with_syn_data(key, hash, handshake, segment, src_is_low, new_app);
+                return self.start_with_syn_data(handshake, arrived, new_app);
             }
             self.shared.counters.syn_data_dropped += 1;
         }
@@ -116,38 +104,29 @@ impl<A> FlowTable<A> {
     /// A flow from a SYN with data: the SYN itself is counted when the flow takes the segment in.
     pub(super) fn start_with_syn_data(
         &mut self,
-        key: PackedKey,
-        hash: u64,
         mut handshake: Handshake,
-        segment: &Segment<'_>,
-        src_is_low: bool,
+        arrived: Arrived<'_>,
         new_app: impl FnOnce(&FlowFacts) -> A,
     ) {
+        let Arrived { segment, key, hash, src_is_low } = arrived;
         let own = if src_is_low == handshake.client_is_low { &mut handshake.client } else { &mut handshake.server };
         own.packets = own.packets.saturating_sub(1);
         let mut state = FlowState::opened(key, hash, &handshake, segment.header);
         state.opening = !segment.header.flags.ack();
         self.opening += usize::from(state.opening);
-        self.start(state, None, segment, src_is_low, new_app);
+        self.start(state, None, arrived, new_app);
     }
 
     /// A further segment of a half-open connection.
     #[cold]
-    pub(super) fn half_open(
-        &mut self,
-        index: u32,
-        key: PackedKey,
-        hash: u64,
-        segment: &Segment<'_>,
-        src_is_low: bool,
-        new_app: impl FnOnce(&FlowFacts) -> A,
-    ) {
+    pub(super) fn half_open(&mut self, index: u32, arrived: Arrived<'_>, new_app: impl FnOnce(&FlowFacts) -> A) {
+        let Arrived { segment, key, hash, src_is_low } = arrived;
         let h = segment.header;
         let Some(mut handshake) = self.half_open.handshake(index) else { return };
         if h.time.since(handshake.last_time) > self.shared.config.half_open_timeout {
             self.shared.counters.half_open_expired += 1;
             self.forget_half_open(index, hash);
-            return self.unknown(key, hash, segment, src_is_low, new_app);
+            return self.unknown(arrived, new_app);
         }
         let from_client = src_is_low == handshake.client_is_low;
         let follows = |isn: Option<u32>, number: u32| isn.is_some_and(|isn| isn.wrapping_add(1) == number);
@@ -181,7 +160,7 @@ impl<A> FlowTable<A> {
             if !empty && self.opening < self.shared.config.max_opening {
                 self.shared.counters.syn_data += 1;
                 self.forget_half_open(index, hash);
-                return self.start_with_syn_data(key, hash, handshake, segment, src_is_low, new_app);
+                return self.start_with_syn_data(handshake, arrived, new_app);
             }
             self.half_open.update(index, &handshake);
             return;
@@ -203,20 +182,13 @@ impl<A> FlowTable<A> {
         }
         self.half_open.remove(index);
         let state = FlowState::opened(key, hash, &handshake, h);
-        self.start(state, Some(Place::HalfOpen(index)), segment, src_is_low, new_app);
+        self.start(state, Some(Place::HalfOpen(index)), arrived, new_app);
     }
 
     /// A segment of a connection that closed a moment ago.
     #[cold]
-    pub(super) fn closed(
-        &mut self,
-        index: u32,
-        key: PackedKey,
-        hash: u64,
-        segment: &Segment<'_>,
-        src_is_low: bool,
-        new_app: impl FnOnce(&FlowFacts) -> A,
-    ) {
+    pub(super) fn closed(&mut self, index: u32, arrived: Arrived<'_>, new_app: impl FnOnce(&FlowFacts) -> A) {
+        let Arrived { segment, hash, src_is_low, .. } = arrived;
         let h = segment.header;
         let Some(closed) = self.closed.at(index) else { return };
         let len = (segment.payload.len() as u32).saturating_add(h.missing);
@@ -234,7 +206,7 @@ impl<A> FlowTable<A> {
         }
         self.closed.remove(index);
         self.remove_place(hash, Place::Closed(index));
-        self.unknown(key, hash, segment, src_is_low, new_app);
+        self.unknown(arrived, new_app);
     }
 
     /// Puts a new flow in the table, where its 5-tuple was `before`, and gives it its first segment.
@@ -242,15 +214,14 @@ impl<A> FlowTable<A> {
         &mut self,
         state: FlowState,
         before: Option<Place>,
-        segment: &Segment<'_>,
-        src_is_low: bool,
+        arrived: Arrived<'_>,
         new_app: impl FnOnce(&FlowFacts) -> A,
     ) {
         if self.flows.len() >= self.shared.config.max_flows {
             self.evict_one();
         }
         self.shared.counters.flows += 1;
-        let (key, hash) = (state.facts.key, state.hash);
+        let Arrived { segment, key, hash, src_is_low } = arrived;
         let app = new_app(&state.facts);
         let index = self.flows.insert(Flow { state, app });
         match before {
