@@ -35,4 +35,4 @@ pub use disk::Disk;
 pub use error::Error;
 pub use files::{Entry, Files, Kind};
 pub use inventory::{Codec, KindOf, Merged, Reading, Store, Unreadable, Writing};
-pub use spool::{Class, Config, Loss, Losses, Opened, Record, Refused, Sequence, Spool, Status};
+pub use spool::{Class, Config, Gap, Loss, Losses, Opened, Record, Refused, Sequence, Spool, Status};

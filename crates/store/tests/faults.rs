@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 
 use support::{Call, Fault, Faulty, Random, SMALL, drain, drain_with_sequence, number, open, value};
 use umbra_store::spool::MAX_RECORD_BYTES;
-use umbra_store::{Class, Config, Refused, Sequence, Spool};
+use umbra_store::{Class, Config, Gap, Refused, Sequence, Spool};
 
 fn fill(spool: &mut Spool<Faulty>, class: Class, numbers: std::ops::RangeInclusive<u64>) {
     for number in numbers {
@@ -504,6 +504,21 @@ fn f093_an_outage_longer_than_the_spool_costs_events_first_then_health() {
     let found = drain(&mut spool, Class::Finding);
     assert_eq!(found.last(), Some(&given[3]), "the newest stay");
     assert_eq!(found.len() as u64 + spool.status().losses.finding.over_cap, given[3], "each is in or counted");
+}
+
+#[test]
+fn f091_what_was_dropped_is_told_with_its_time() {
+    let config = Config { cap_bytes: 8 << 10, ..SMALL };
+    let (mut spool, _) = open(&Faulty::default(), config);
+    fill(&mut spool, Class::Event, 1..=20);
+    assert_eq!(spool.take_gap(Class::Event), None);
+    fill(&mut spool, Class::Event, 21..=200);
+    let kept = drain(&mut spool, Class::Event);
+    let gap = spool.take_gap(Class::Event).unwrap();
+    assert_eq!(gap, Gap { records: 200 - kept.len() as u64, first_ns: 1, last_ns: kept[0] });
+    assert_eq!(spool.take_gap(Class::Event), None);
+    assert!(spool.append(Class::Health, b"", &[b'x'; 9000], 7).is_err());
+    assert_eq!(spool.take_gap(Class::Health), Some(Gap { records: 1, first_ns: 7, last_ns: 7 }));
 }
 
 #[test]

@@ -119,6 +119,11 @@ fn read_head(head: &[u8; FRAME_HEAD]) -> Option<FrameHead> {
     })
 }
 
+/// The time in the head of a frame, whose key and value need not be there.
+pub(crate) fn time_of(bytes: &[u8]) -> Option<u64> {
+    read_head(bytes.first_chunk()?).map(|head| head.time_ns)
+}
+
 /// Bytes that `write` will append.
 pub(crate) fn frame_length(key: &[u8], value: &[u8]) -> u64 {
     (FRAME_HEAD as u64).saturating_add(key.len() as u64).saturating_add(value.len() as u64)

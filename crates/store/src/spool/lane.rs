@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::frame::{self, SEGMENT_HEAD};
+use super::frame::{self, FRAME_HEAD, SEGMENT_HEAD};
 use super::{Class, Sequence};
 use crate::files::{self, Files};
 
@@ -66,6 +66,8 @@ pub(crate) struct Lane<H> {
     pub(crate) epoch: u64,
     /// The last write or sync failed: only a sync tries again, not every record.
     pub(crate) failing: bool,
+    /// Time of the newest record, if this process took one.
+    newest_ns: Option<u64>,
     /// The sealed segment read last.
     open: Option<(Sequence, H)>,
 }
@@ -83,6 +85,7 @@ impl<H> Lane<H> {
             names_changed: false,
             epoch: 0,
             failing: false,
+            newest_ns: None,
             open: None,
         }
     }
@@ -138,6 +141,7 @@ impl<H> Lane<H> {
         let active = self.active.get_or_insert_with(|| new_active(sequence));
         frame::write(class, sequence, time_ns, key, value, &mut active.unsynced);
         self.next = sequence.next();
+        self.newest_ns = Some(time_ns);
         sequence
     }
 
@@ -269,6 +273,20 @@ impl<H> Lane<H> {
             self.durable = self.next.previous();
             self.epoch = self.epoch.wrapping_add(1);
         }
+    }
+
+    /// Times of the first record of the oldest segment and of the first one behind it, where they can be read.
+    pub(crate) fn oldest_times<F: Files<File = H>>(&mut self, files: &F) -> Option<(u64, u64)> {
+        let oldest = self.segment_of(self.oldest_end(true)?)?;
+        let first = self.first_time(files, oldest);
+        let behind = self.segment_after(oldest).and_then(|next| self.first_time(files, next)).or(self.newest_ns);
+        Some((first.or(behind)?, behind.or(first)?))
+    }
+
+    fn first_time<F: Files<File = H>>(&mut self, files: &F, segment: Sequence) -> Option<u64> {
+        let mut head = [0; FRAME_HEAD];
+        let length = self.read(files, segment, SEGMENT_HEAD as u64, &mut head).ok()?;
+        frame::time_of(head.get(..length)?)
     }
 
     /// Reads at `offset` of the segment that begins with `first`; 0 at its end.

@@ -41,3 +41,28 @@ impl Losses {
             .fold(0, |sum, loss| sum.saturating_add(loss.total()))
     }
 }
+
+/// Records of one class that were dropped or refused one after the other, for the event that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// How many. Some of them may have been on their way, and get through all the same.
+    pub records: u64,
+    /// Time of the oldest: nanoseconds since 1970.
+    pub first_ns: u64,
+    /// Time of the newest, or of the first one behind them.
+    pub last_ns: u64,
+}
+
+impl Gap {
+    /// Joins what was dropped later.
+    pub(super) fn join(gap: &mut Option<Gap>, later: Gap) {
+        match gap {
+            Some(gap) => {
+                gap.records = gap.records.saturating_add(later.records);
+                gap.first_ns = gap.first_ns.min(later.first_ns);
+                gap.last_ns = gap.last_ns.max(later.last_ns);
+            }
+            None => *gap = Some(later),
+        }
+    }
+}

@@ -35,8 +35,8 @@ mod loss;
 mod open;
 mod reader;
 mod sequence;
+mod types;
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -44,152 +44,20 @@ use crate::Error;
 use crate::files::Files;
 use checkpoint::{Checkpoint, Mark, Note};
 use lane::Lane;
-pub use loss::{Loss, Losses};
+pub use loss::{Gap, Loss, Losses};
 pub use open::Opened;
 use reader::{Acked, Reader};
 pub use sequence::Sequence;
+pub use types::{Class, Config, MAX_RECORD_BYTES, Record, Refused, Status};
 
 /// Classes, and one lane for records that were set aside.
 const LANES: usize = 5;
 const ASIDE: usize = 4;
 const LANE_NAMES: [&str; LANES] = ["event", "health", "endpoint", "finding", "aside"];
-/// Longest key and value together. The broker's limit for a message is 1 MiB by default.
-pub const MAX_RECORD_BYTES: usize = 1 << 20;
 /// Records that were set aside may have this share of the cap: they wait for a person, not for the broker.
 const ASIDE_SHARE: u64 = 16;
 /// Segments a full disk may cost per sync: each makes room for what a class can hold in memory.
 const SHED_PER_SYNC: usize = 4;
-
-/// What a record is, in the order in which a full spool gives them up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
-    /// One transaction: a sample of what goes on.
-    Event,
-    /// How the sensor does.
-    Health,
-    /// The state of one endpoint. Only the newest of a key matters.
-    Endpoint,
-    /// Something a person should look at.
-    Finding,
-}
-
-impl Class {
-    /// All classes, the least valuable first.
-    pub const ALL: [Class; 4] = [Class::Event, Class::Health, Class::Endpoint, Class::Finding];
-
-    fn code(self) -> u8 {
-        self as u8
-    }
-
-    fn from_code(code: u8) -> Option<Class> {
-        Class::ALL.get(usize::from(code)).copied()
-    }
-}
-
-/// Sizes and times of a spool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Bytes on disk, all classes together. At it, the least valuable and oldest records are dropped and counted.
-    pub cap_bytes: u64,
-    /// Bytes of one segment, at most a quarter of the cap: what is removed at once, and half of what a class may hold in
-    /// memory while the disk fails.
-    pub segment_bytes: u64,
-    /// How long a record may wait to be synced, if [`Spool::handle_timeout`] is called often enough.
-    pub sync_interval: Duration,
-    /// Records handed out and not acknowledged, per class.
-    pub max_in_flight: usize,
-    /// Number of the first record of a new spool.
-    pub first_sequence: u64,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            cap_bytes: 1 << 30,
-            segment_bytes: 8 << 20,
-            sync_interval: Duration::from_millis(200),
-            max_in_flight: 100_000,
-            first_sequence: 1,
-        }
-    }
-}
-
-impl Config {
-    fn check(&self) -> Result<(), Error> {
-        let reason = match () {
-            () if self.segment_bytes < 1024 => "segments of less than 1 KiB",
-            () if self.cap_bytes / 4 < self.segment_bytes => "a cap of less than four segments",
-            () if self.max_in_flight == 0 => "no record may be in flight",
-            () => return Ok(()),
-        };
-        Err(Error::Config { reason })
-    }
-
-    fn longest_frame(&self) -> usize {
-        frame::FRAME_HEAD + MAX_RECORD_BYTES
-    }
-
-    fn buffer_bytes(&self) -> u64 {
-        self.segment_bytes.saturating_mul(2)
-    }
-}
-
-/// A record as it comes out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
-    /// Its class.
-    pub class: Class,
-    /// Its number within the class, for [`Spool::acknowledge`].
-    pub sequence: Sequence,
-    /// The time that was given with it: nanoseconds since 1970.
-    pub time_ns: u64,
-    /// The message key.
-    pub key: &'a [u8],
-    /// The message.
-    pub value: &'a [u8],
-}
-
-/// Why a record was not taken. It is counted in [`Losses`], except one that is too long, which is the caller's to count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// Longer than [`MAX_RECORD_BYTES`], or its key than 65,535 bytes.
-    TooLong,
-    /// The spool is full of what is worth more.
-    Full,
-    /// The disk fails, and memory holds all it may.
-    Disk,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refused::TooLong => "the record is too long",
-            Refused::Full => "the spool is full of more valuable records",
-            Refused::Disk => "the disk does not take what came before",
-        })
-    }
-}
-
-impl std::error::Error for Refused {}
-
-/// Figures of a spool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// Records that wait to be acknowledged, by [`Class`].
-    pub pending: [u64; 4],
-    /// Of them, records that were handed out.
-    pub in_flight: [u64; 4],
-    /// Bytes on disk and on the way there.
-    pub bytes: u64,
-    /// Bytes that are not known to be on disk.
-    pub unsynced_bytes: u64,
-    /// Records that were set aside and are kept.
-    pub aside: u64,
-    /// What was lost since the spool was made.
-    pub losses: Losses,
-    /// Whether the last write or sync failed.
-    pub failing: bool,
-}
 
 /// The spool. Order of calls: [`append`](Self::append) and [`handle_timeout`](Self::handle_timeout) as records and time
 /// come; [`next`](Self::next) as the broker takes records, [`acknowledge`](Self::acknowledge) as it confirms them,
@@ -199,6 +67,7 @@ pub struct Spool<F: Files> {
     config: Config,
     lanes: [(Lane<F::File>, Reader); LANES],
     losses: [Loss; LANES],
+    gaps: [Option<Gap>; LANES],
     checkpoint: Checkpoint<F::File>,
     synced_at: Option<Duration>,
     failing: bool,
@@ -212,7 +81,8 @@ impl<F: Files> Spool<F> {
     pub fn open(files: F, config: Config) -> Result<(Spool<F>, Opened), Error> {
         config.check()?;
         let open::Survey { lanes, losses, checkpoint, opened } = open::survey(&files, &config)?;
-        let mut spool = Spool { files, config, lanes, losses, checkpoint, synced_at: None, failing: false };
+        let mut spool =
+            Spool { files, config, lanes, losses, gaps: [None; LANES], checkpoint, synced_at: None, failing: false };
         // From here on this run is one that has not been closed.
         spool.failing = spool.note(false, true).is_err();
         Ok((spool, opened))
@@ -229,6 +99,7 @@ impl<F: Files> Spool<F> {
         let length = frame::frame_length(key, value).saturating_add(frame::SEGMENT_HEAD as u64);
         if self.bytes().saturating_add(length) > self.config.cap_bytes && !self.make_room(class, length) {
             self.losses[class as usize].over_cap = self.losses[class as usize].over_cap.saturating_add(1);
+            self.refused(class as usize, time_ns);
             return Err(Refused::Full);
         }
         self.put(class as usize, class, key, value, time_ns)
@@ -239,6 +110,7 @@ impl<F: Files> Spool<F> {
         let length = frame::frame_length(key, value);
         if lane.failing && lane.buffered().saturating_add(length) > self.config.buffer_bytes() {
             self.losses[index].disk = self.losses[index].disk.saturating_add(1);
+            self.refused(index, time_ns);
             return Err(Refused::Disk);
         }
         let sequence = lane.append(class, time_ns, key, value);
@@ -246,6 +118,10 @@ impl<F: Files> Spool<F> {
             self.failing = true;
         }
         Ok(sequence)
+    }
+
+    fn refused(&mut self, index: usize, time_ns: u64) {
+        Gap::join(&mut self.gaps[index], Gap { records: 1, first_ns: time_ns, last_ns: time_ns });
     }
 
     /// Makes room for a record: what is done first, then the oldest of the least valuable up to its own class.
@@ -266,10 +142,14 @@ impl<F: Files> Spool<F> {
         let Some((lane, reader)) = self.lanes.get_mut(index) else { return false };
         let Some(end) = lane.oldest_end(true) else { return false };
         let bytes = lane.bytes();
+        let times = lane.oldest_times(&self.files);
         if lane.sealed.is_empty() {
             lane.abandon_active();
         }
         let dropped = reader.give_up(end, self.config.max_in_flight);
+        if let Some((first_ns, last_ns)) = times.filter(|_| dropped > 0) {
+            Gap::join(&mut self.gaps[index], Gap { records: dropped, first_ns, last_ns });
+        }
         self.losses[index].over_cap = self.losses[index].over_cap.saturating_add(dropped);
         // What fails here shows in the bytes, and again in the next sync.
         let _ = self.reclaim();
@@ -416,6 +296,11 @@ impl<F: Files> Spool<F> {
     pub fn forget_aside(&mut self, sequence: Sequence) {
         let (_, reader) = &mut self.lanes[ASIDE];
         reader.acknowledge(sequence);
+    }
+
+    /// What was dropped or refused of a class since this was asked last: for a record that tells consumers so.
+    pub fn take_gap(&mut self, class: Class) -> Option<Gap> {
+        self.gaps[class as usize].take()
     }
 
     /// Figures.
