@@ -203,7 +203,10 @@ impl Endpoints {
     /// Writes host, method and route to `self.key`, apart by zero bytes; says how long the first two are.
     fn write_key(&mut self, host: &[u8], method: &[u8]) -> (u16, u8) {
         self.key.clear();
-        self.key.extend(host.iter().map(|&byte| if byte.is_ascii_graphic() { byte } else { b'_' }));
+        match is_graphic(host) {
+            true => self.key.extend_from_slice(host),
+            false => self.key.extend(host.iter().map(|&byte| if byte.is_ascii_graphic() { byte } else { b'_' })),
+        }
         let host_len = self.key.len().min(usize::from(u16::MAX));
         self.key.truncate(host_len);
         self.key.push(0);
@@ -218,12 +221,16 @@ impl Endpoints {
         }
         let method_len = self.key.len() - start;
         self.key.push(0);
-        for &byte in &self.route {
-            if byte.is_ascii_graphic() {
-                self.key.push(byte);
-            } else {
-                // What a path may not hold unescaped (RFC 3986 §3.3) is escaped, so that one route has one form.
-                self.key.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        if is_graphic(&self.route) {
+            self.key.extend_from_slice(&self.route);
+        } else {
+            for &byte in &self.route {
+                if byte.is_ascii_graphic() {
+                    self.key.push(byte);
+                } else {
+                    // What a path may not hold unescaped (RFC 3986 §3.3) is escaped, so that one route has one form.
+                    self.key.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                }
             }
         }
         (host_len as u16, method_len as u8)
@@ -297,6 +304,11 @@ impl Endpoints {
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Printable ASCII without blanks all through? Without an early exit, so that the compiler makes vector code of it.
+fn is_graphic(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic())
+}
 
 /// Methods of the IANA registry that are met in practice; others are kept up to [`Config::odd_methods`].
 fn is_registered(method: &[u8]) -> bool {

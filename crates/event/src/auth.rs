@@ -309,7 +309,7 @@ fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Hashes of credentials that keep coming, so that one more time costs a comparison instead of an HMAC.
+/// Hashes of credentials that keep coming, so that one more time costs a comparison instead of a hash.
 ///
 /// A slot holds one credential whole: a hit is equality, not a likelihood. A credential takes its slot from the old one when it
 /// comes for the second time: those that come once leave no trace but a tag of 64 bits, and touch no cold memory.
@@ -343,7 +343,7 @@ impl PrincipalCache {
         PrincipalCache { tags, slots: all.into_boxed_slice(), hits: 0, misses: 0 }
     }
 
-    /// First 128 bits of the HMAC of a credential. One cache must always be used with the same key.
+    /// The keyed hash of a credential. One cache must always be used with the same key.
     pub fn hash(&mut self, key: &FleetKey, credential: &[u8]) -> [u8; 16] {
         let tag = tag_of(credential);
         let index = (tag % (self.tags.len().max(1) as u64)) as usize;

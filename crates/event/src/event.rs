@@ -328,7 +328,7 @@ pub struct Auth<'a> {
     pub kinds: &'a [AuthKind],
     /// Where the first of them was.
     pub location: Option<AuthLocation>,
-    /// First 128 bits of HMAC-SHA-256 of the credential under the fleet key, written as 32 hex digits.
+    /// Keyed hash of the credential ([`FleetKey`](crate::FleetKey)), written as 32 hex digits.
     pub principal_hash: Option<[u8; 16]>,
 }
 

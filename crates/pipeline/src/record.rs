@@ -308,6 +308,7 @@ fn is_never_shown(known: KnownHeader) -> bool {
     use KnownHeader::*;
     matches!(known, Host | Authorization | ProxyAuthorization | Cookie | SetCookie | XApiKey | XRequestId | Forwarded)
         || matches!(known, XForwardedFor | Location | WwwAuthenticate | Http2Settings | SecWebSocketExtensions)
+        || matches!(known, Connection | Trailer)
 }
 
 /// Fields that can hold a credential: the named ones, and those without a place in [`KnownHeader`].

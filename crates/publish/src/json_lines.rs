@@ -9,6 +9,8 @@ use crate::{EventSink, SinkCounters};
 
 /// Buffered up to here before a write: few system calls, little delay.
 const WRITE_BYTES: usize = 128 << 10;
+/// A call's lines of this size are worth a write of their own: no copy.
+const PASS_BYTES: usize = 32 << 10;
 /// Kept for another try while writing fails; what comes on top is lost and counted.
 const KEEP_BYTES: usize = 4 << 20;
 /// Pause after a failure (F102: no spin).
@@ -160,7 +162,7 @@ impl EventSink for JsonLines {
             self.counters.lost += count;
             return result;
         }
-        if result.is_ok() && self.buffer.is_empty() && events_json.len() >= WRITE_BYTES {
+        if result.is_ok() && self.buffer.is_empty() && events_json.len() >= PASS_BYTES {
             return self.pass(events_json, count);
         }
         self.buffer.extend_from_slice(events_json);
