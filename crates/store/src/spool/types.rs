@@ -44,7 +44,7 @@ pub struct Config {
     /// Bytes of one segment, at most a quarter of the cap: what is removed at once, and half of what a class may hold in
     /// memory while the disk fails.
     pub segment_bytes: u64,
-    /// How long a record may wait to be synced, if [`Spool::handle_timeout`] is called often enough.
+    /// How long a record may wait to be synced, if [`handle_timeout`](super::Spool::handle_timeout) is called often enough.
     pub sync_interval: Duration,
     /// Records handed out and not acknowledged, per class.
     pub max_in_flight: usize,
@@ -89,7 +89,7 @@ impl Config {
 pub struct Record<'a> {
     /// Its class.
     pub class: Class,
-    /// Its number within the class, for [`Spool::acknowledge`].
+    /// Its number within the class, for [`acknowledge`](super::Spool::acknowledge).
     pub sequence: Sequence,
     /// The time that was given with it: nanoseconds since 1970.
     pub time_ns: u64,
