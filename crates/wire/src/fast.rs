@@ -12,7 +12,8 @@ use crate::tcp;
 pub(crate) const LAYERS: u8 = 4;
 
 /// The payload of the segment of an ordinary packet, and its header in `header`, exactly as the walk from layer to layer
-/// gives them (the tests compare the two). `None` for any other packet, whatever is the matter with it: the walk finds out.
+/// gives them (the tests compare the two). `None` for any other packet, whatever is the matter with it: the walk finds out;
+/// `header` may have been begun then.
 ///
 /// Checksums are not looked at: not for those who want them verified.
 #[inline]
@@ -29,7 +30,9 @@ pub(crate) fn segment<'a>(packet: &Packet<'a>, header: &mut SegmentHeader) -> Op
         ethertype = u16::from_be_bytes([*type_high, *type_low]);
         rest = after;
     }
-    let (src, dst, ip_id, tcp) = match ethertype {
+    // Addresses go straight to their place: chosen between the two families on the way, they would be copied in pieces that are not
+    // those they were written in, which stalls.
+    let tcp = match ethertype {
         0x0800 => {
             let h = rest.first_chunk::<20>()?;
             let total = usize::from(u16::from_be_bytes([h[2], h[3]]));
@@ -37,9 +40,10 @@ pub(crate) fn segment<'a>(packet: &Packet<'a>, header: &mut SegmentHeader) -> Op
             if h[0] != 0x45 || (h[6] & 0x3f) | h[7] != 0 || h[9] != ip::TCP {
                 return None;
             }
-            let src = Ipv4Addr::new(h[12], h[13], h[14], h[15]);
-            let dst = Ipv4Addr::new(h[16], h[17], h[18], h[19]);
-            (IpAddr::V4(src), IpAddr::V4(dst), u16::from_be_bytes([h[4], h[5]]), rest.get(20..total)?)
+            header.src = IpAddr::V4(Ipv4Addr::new(h[12], h[13], h[14], h[15]));
+            header.dst = IpAddr::V4(Ipv4Addr::new(h[16], h[17], h[18], h[19]));
+            header.ip_id = u16::from_be_bytes([h[4], h[5]]);
+            rest.get(20..total)?
         }
         0x86dd => {
             let (h, rest) = rest.split_first_chunk::<40>()?;
@@ -50,7 +54,10 @@ pub(crate) fn segment<'a>(packet: &Packet<'a>, header: &mut SegmentHeader) -> Op
             let (_, addresses) = h.split_at(8);
             let (src, dst) = addresses.split_first_chunk::<16>()?;
             let dst = dst.first_chunk::<16>()?;
-            (IpAddr::V6(Ipv6Addr::from(*src)), IpAddr::V6(Ipv6Addr::from(*dst)), 0, rest.get(..payload_len)?)
+            header.src = IpAddr::V6(Ipv6Addr::from(*src));
+            header.dst = IpAddr::V6(Ipv6Addr::from(*dst));
+            header.ip_id = 0;
+            rest.get(..payload_len)?
         }
         _ => return None,
     };
@@ -59,25 +66,20 @@ pub(crate) fn segment<'a>(packet: &Packet<'a>, header: &mut SegmentHeader) -> Op
     // `None` where the header is shorter than 20 bytes or longer than the packet.
     let options = tcp.get(20..header_len)?;
     let payload = tcp.get(header_len..)?;
-    *header = SegmentHeader {
-        time: packet.time,
-        interface: packet.interface,
-        vlan,
-        tunnel: 0,
-        src,
-        dst,
-        src_port: u16::from_be_bytes([h[0], h[1]]),
-        dst_port: u16::from_be_bytes([h[2], h[3]]),
-        ip_id,
-        seq: u32::from_be_bytes([h[4], h[5], h[6], h[7]]),
-        ack: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
-        flags: TcpFlags(h[13]),
-        window: u16::from_be_bytes([h[14], h[15]]),
-        urgent: u16::from_be_bytes([h[18], h[19]]),
-        options: tcp::options(options),
-        checksum: Checksum::Unknown,
-        missing: 0,
-    };
+    header.time = packet.time;
+    header.interface = packet.interface;
+    header.vlan = vlan;
+    header.tunnel = 0;
+    header.src_port = u16::from_be_bytes([h[0], h[1]]);
+    header.dst_port = u16::from_be_bytes([h[2], h[3]]);
+    header.seq = u32::from_be_bytes([h[4], h[5], h[6], h[7]]);
+    header.ack = u32::from_be_bytes([h[8], h[9], h[10], h[11]]);
+    header.flags = TcpFlags(h[13]);
+    header.window = u16::from_be_bytes([h[14], h[15]]);
+    header.urgent = u16::from_be_bytes([h[18], h[19]]);
+    header.options = tcp::options(options);
+    header.checksum = Checksum::Unknown;
+    header.missing = 0;
     Some(payload)
 }
 
