@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::body::Bodies;
 use crate::h1::UsualHeads;
+use crate::h2::Memo;
 use crate::message::{Request, Response};
 use crate::transaction::Transaction;
 
@@ -165,6 +166,8 @@ pub struct Engine {
     pub(crate) bodies: Bodies,
     /// Heads of HTTP/1 to read the next ones against.
     pub(crate) usual_heads: UsualHeads,
+    /// Strings of HTTP/2 header blocks that were decoded before.
+    pub(crate) hpack_memo: Memo,
 }
 
 /// Recycled objects kept of each kind: enough for a burst of pipelined requests, small in memory.

@@ -29,7 +29,8 @@ impl GrpcKind {
     pub(crate) fn of(content_type: &[u8]) -> Option<GrpcKind> {
         const PREFIX: &[u8] = b"application/grpc";
         let (start, rest) = content_type.split_at_checked(PREFIX.len())?;
-        if !start.eq_ignore_ascii_case(PREFIX) {
+        // Most are `application/json`: the first letter that differs tells.
+        if !matches!(start.get(12), Some(b'g' | b'G')) || !start.eq_ignore_ascii_case(PREFIX) {
             return None;
         }
         let end = rest.iter().position(|byte| b"+; \t".contains(byte)).unwrap_or(rest.len());

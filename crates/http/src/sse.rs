@@ -33,6 +33,9 @@ impl Default for SseReader {
 impl SseReader {
     /// Is this Content-Type ours?
     pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
+        if !matches!(content_type.first(), Some(b't' | b'T')) {
+            return false;
+        }
         let end = content_type.iter().position(|byte| b"; \t".contains(byte)).unwrap_or(content_type.len());
         content_type.get(..end).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
     }

@@ -75,7 +75,7 @@ impl Facts {
             KnownHeader::Host => self.note_host(value, place),
             KnownHeader::ContentLength => self.note_length(value),
             KnownHeader::TransferEncoding => self.note_codings(value),
-            KnownHeader::Connection => self.connection_upgrade |= has_token(value, b"upgrade"),
+            KnownHeader::Connection => self.connection_upgrade |= Facts::asks_for_upgrade(value),
             KnownHeader::Upgrade => self.upgrade = self.upgrade.or(upgrade_kind(value)),
             KnownHeader::Expect => {
                 self.expect = true;
@@ -85,6 +85,11 @@ impl Facts {
             }
             _ => {}
         }
+    }
+
+    /// Does a Connection field name Upgrade?
+    pub(super) fn asks_for_upgrade(value: &[u8]) -> bool {
+        has_token(value, b"upgrade")
     }
 
     /// A framing field was written in a way that readers take differently (folded, blank before the colon).

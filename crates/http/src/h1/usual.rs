@@ -28,8 +28,8 @@ pub(crate) struct UsualHeads {
 pub(crate) struct Before {
     text: Vec<u8>,
     lines: Vec<Line>,
-    /// Those of the head that is being read.
-    fresh: Vec<Line>,
+    /// Heads since this one with a field that it does not have.
+    misses: u8,
 }
 
 /// A field line in the text of a head.
@@ -43,6 +43,8 @@ struct Line {
     value_start: u16,
     value_len: u16,
     known: KnownHeader,
+    /// There is nothing to note of it.
+    quiet: bool,
 }
 
 impl UsualHeads {
@@ -158,7 +160,6 @@ pub(super) fn fields(
     let mut at = start;
     let mut guess = 0;
     let mut news = false;
-    before.fresh.clear();
     let end = loop {
         let rest = bytes.get(at..)?;
         if rest.starts_with(b"\r\n") {
@@ -180,15 +181,13 @@ pub(super) fn fields(
                 value(rest, known_header(rest.get(..name_len)?), name_len)?
             }
         };
-        if before.fresh.len() >= most {
+        if block.fields().len() >= most {
             return None;
         }
-        // Only used where all of them are near enough.
-        before.fresh.push(Line { start: (at - start) as u16, ..line });
         let value_start = at + usize::from(line.value_start);
         let value_end = value_start + usize::from(line.value_len);
         let place = value_start as u32..value_end as u32;
-        if Facts::is_about(line.known) {
+        if !line.quiet {
             facts.note(line.known, bytes.get(value_start..value_end)?, place.clone());
         }
         block.push_stored(line.known, at as u32..(at + usize::from(line.name_len)) as u32, place);
@@ -220,6 +219,7 @@ fn value(line: &[u8], known: KnownHeader, name_len: usize) -> Option<Line> {
         value_start: (start + lead) as u16,
         value_len: (text_len - lead - trail) as u16,
         known,
+        quiet: !Facts::is_about(known),
     })
 }
 
@@ -257,18 +257,35 @@ impl Before {
         if line.len == new.len
             && let (Some(text), Some(new_text)) = (self.text.get_mut(start..start + len), rest.get(..len))
         {
+            // Noted or not is up to the value.
             *line = Line { start: line.start, ..new };
             text.copy_from_slice(new_text);
         }
     }
 
-    /// Keeps the field lines that were read last instead.
+    /// Keeps the field lines of a head that has others instead; not each time where two kinds take turns.
     #[cold]
     fn replace(&mut self, text: &[u8]) {
-        if text.len() <= KEPT_BYTES && self.fresh.len() <= KEPT_FIELDS {
-            self.text.clear();
-            self.text.extend_from_slice(text);
-            std::mem::swap(&mut self.lines, &mut self.fresh);
+        self.misses = self.misses.wrapping_add(1);
+        if text.len() > KEPT_BYTES || !(self.lines.is_empty() || self.misses.is_multiple_of(4)) {
+            return;
+        }
+        self.text.clear();
+        self.text.extend_from_slice(text);
+        self.lines.clear();
+        let mut at = 0;
+        while let Some(rest) = text.get(at..).filter(|_| self.lines.len() < KEPT_FIELDS) {
+            let name_len = token_len(rest);
+            let Some(name) = rest.get(..name_len).filter(|name| !name.is_empty()) else { break };
+            let Some(mut line) = value(rest, known_header(name), name_len) else { break };
+            if line.known == KnownHeader::Connection {
+                let start = usize::from(line.value_start);
+                let value = rest.get(start..start + usize::from(line.value_len));
+                line.quiet = value.is_some_and(|value| !Facts::asks_for_upgrade(value));
+            }
+            line.start = at as u16;
+            at += usize::from(line.len);
+            self.lines.push(line);
         }
     }
 }

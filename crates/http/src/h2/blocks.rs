@@ -200,7 +200,7 @@ impl H2 {
             Direction::ToServer => &mut client.decoder,
             Direction::ToClient => &mut server.decoder,
         };
-        let result = decoder.decode(bytes, &mut sink);
+        let result = decoder.decode_with(&mut engine.hpack_memo, bytes, &mut sink);
         let mut facts = sink.facts;
         if result.is_err() {
             facts.anomalies.insert(Anomaly::HpackError);

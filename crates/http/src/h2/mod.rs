@@ -21,6 +21,7 @@ use umbra_wire::Timestamp;
 
 use self::frame::{FrameHead, kind, unpadded};
 use self::hpack::Decoder;
+pub(crate) use self::hpack::Memo;
 use self::recognise::PREFACE;
 pub(crate) use self::recognise::{Recognition, recognise};
 use self::side::{Losses, Phase, Side};

@@ -1,6 +1,6 @@
 //! Reads header blocks (RFC 7541 §6).
 
-use super::huffman;
+use super::huffman::Memo;
 use super::static_table::{STATIC_TABLE, classify};
 use super::table::{Lookup, Table};
 use super::{HpackError, Name, Oddities};
@@ -32,9 +32,9 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    fn append_to(self, out: &mut Vec<u8>) -> Result<(), HpackError> {
+    fn append_to(self, memo: &mut Memo, out: &mut Vec<u8>) -> Result<(), HpackError> {
         if self.huffman {
-            huffman::decode(self.bytes, out)
+            memo.decode(self.bytes, out)
         } else {
             out.extend_from_slice(self.bytes);
             Ok(())
@@ -63,7 +63,20 @@ impl Decoder {
     /// # Errors
     /// The block is not valid HPACK.
     pub(crate) fn decode<S: Sink>(&mut self, block: &[u8], sink: &mut S) -> Result<(), HpackError> {
-        let result = self.decode_fields(block, sink);
+        self.decode_with(&mut Memo::off(), block, sink)
+    }
+
+    /// [`decode`](Self::decode), with the strings of blocks before.
+    ///
+    /// # Errors
+    /// The block is not valid HPACK.
+    pub(crate) fn decode_with<S: Sink>(
+        &mut self,
+        memo: &mut Memo,
+        block: &[u8],
+        sink: &mut S,
+    ) -> Result<(), HpackError> {
+        let result = self.decode_fields(memo, block, sink);
         if result.is_err() {
             self.table.forget();
         }
@@ -73,7 +86,7 @@ impl Decoder {
         result
     }
 
-    fn decode_fields<S: Sink>(&mut self, mut rest: &[u8], sink: &mut S) -> Result<(), HpackError> {
+    fn decode_fields<S: Sink>(&mut self, memo: &mut Memo, mut rest: &[u8], sink: &mut S) -> Result<(), HpackError> {
         let mut seen_field = false;
         while let Some(&first) = rest.first() {
             if first & 0x80 != 0 {
@@ -83,7 +96,7 @@ impl Decoder {
             } else if first & 0x40 != 0 {
                 // §6.2.1: literal that enters the table.
                 let index = integer(&mut rest, 6)?;
-                self.literal_indexed(index, &mut rest, sink)?;
+                self.literal_indexed(memo, index, &mut rest, sink)?;
             } else if first & 0x20 != 0 {
                 // §6.3: size update; §4.2: only before the first field.
                 if seen_field {
@@ -95,7 +108,7 @@ impl Decoder {
             } else {
                 // §6.2.2, §6.2.3: literal that does not.
                 let index = integer(&mut rest, 4)?;
-                self.literal(index, &mut rest, sink)?;
+                self.literal(memo, index, &mut rest, sink)?;
             }
             seen_field = true;
         }
@@ -117,13 +130,19 @@ impl Decoder {
         Ok(())
     }
 
-    fn literal_indexed<S: Sink>(&mut self, index: usize, rest: &mut &[u8], sink: &mut S) -> Result<(), HpackError> {
+    fn literal_indexed<S: Sink>(
+        &mut self,
+        memo: &mut Memo,
+        index: usize,
+        rest: &mut &[u8],
+        sink: &mut S,
+    ) -> Result<(), HpackError> {
         let (name, mut odd, name_len, start);
         if index == 0 {
             let text = string(rest)?;
             let buffer = self.table.begin();
             start = buffer.len();
-            text.append_to(buffer)?;
+            text.append_to(memo, buffer)?;
             let name_text = buffer.get(start..).unwrap_or_default();
             name_len = name_text.len();
             (name, odd) = inspect_name(name_text);
@@ -149,7 +168,7 @@ impl Decoder {
         }
         let text = string(rest)?;
         let buffer = self.table.buffer();
-        text.append_to(buffer)?;
+        text.append_to(memo, buffer)?;
         let entry_text = buffer.get(start..).unwrap_or_default();
         let (name_text, value) = entry_text.split_at_checked(name_len).unwrap_or_default();
         odd.insert(inspect_value(value));
@@ -158,18 +177,24 @@ impl Decoder {
         Ok(())
     }
 
-    fn literal<S: Sink>(&mut self, index: usize, rest: &mut &[u8], sink: &mut S) -> Result<(), HpackError> {
+    fn literal<S: Sink>(
+        &mut self,
+        memo: &mut Memo,
+        index: usize,
+        rest: &mut &[u8],
+        sink: &mut S,
+    ) -> Result<(), HpackError> {
         self.scratch.clear();
         let mut literal_name = 0;
         if index == 0 {
             let text = string(rest)?;
-            text.append_to(&mut self.scratch)?;
+            text.append_to(memo, &mut self.scratch)?;
             literal_name = self.scratch.len();
         }
         let text = string(rest)?;
         let value_in_scratch = text.huffman;
         if value_in_scratch {
-            huffman::decode(text.bytes, &mut self.scratch)?;
+            memo.decode(text.bytes, &mut self.scratch)?;
         }
         let (name_scratch, value_scratch) = self.scratch.split_at_checked(literal_name).unwrap_or_default();
         let value = if value_in_scratch { value_scratch } else { text.bytes };
@@ -195,7 +220,7 @@ impl Decoder {
 /// What a literal name means, and what is odd about it.
 fn inspect_name(name: &[u8]) -> (Name, Oddities) {
     let mut odd = Oddities::default();
-    let plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    let plain = |byte: &u8| PLAIN[usize::from(*byte)];
     let fields = if let [b':', rest @ ..] = name { rest } else { name };
     if fields.is_empty() {
         odd.insert(Oddities::BAD_NAME);
@@ -225,8 +250,35 @@ fn inspect_name(name: &[u8]) -> (Name, Oddities) {
 
 #[inline]
 fn inspect_value(value: &[u8]) -> Oddities {
-    if memchr::memchr3(b'\r', b'\n', 0, value).is_some() { Oddities::CONTROL } else { Oddities::default() }
+    // Values are short: a call costs more than looking for the lowest bytes here.
+    if has_byte_to_cr(value) && memchr::memchr3(b'\r', b'\n', 0, value).is_some() {
+        return Oddities::CONTROL;
+    }
+    Oddities::default()
 }
+
+/// Is any byte at most CR?
+#[inline]
+fn has_byte_to_cr(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let low = |eight: &[u8; 8]| {
+        let word = u64::from_le_bytes(*eight);
+        word.wrapping_sub(ONES * (b'\r' as u64 + 1)) & !word & (ONES << 7)
+    };
+    let Some(last) = bytes.last_chunk::<8>() else { return bytes.iter().any(|byte| *byte <= b'\r') };
+    bytes.as_chunks::<8>().0.iter().fold(low(last), |any, eight| any | low(eight)) != 0
+}
+
+/// By byte: is it usual in a field name?
+static PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 0x80 {
+        table[byte as usize] = matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+        byte += 1;
+    }
+    table
+};
 
 impl Oddities {
     /// What remains of an entry's oddities when only its name is used. A control byte may have been in either.

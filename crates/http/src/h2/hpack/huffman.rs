@@ -42,21 +42,34 @@ struct Tables {
     codes: [u32; SYMBOLS],
 }
 
-/// One or two symbols; none where the code is longer than [`FAST_BITS`].
+/// One or two symbols, in one word so that a look-up is one load: the symbols, first lowest, in 16 bits, then the bits of
+/// their codes in 8, then how many there are. 0 where the code is longer than [`FAST_BITS`].
 #[derive(Clone, Copy)]
-struct Few {
-    symbols: [u8; 2],
-    /// How many of them.
-    len: u8,
-    /// Bits of their codes.
-    bits: u8,
+struct Few(u32);
+
+impl Few {
+    const fn new(symbols: [u8; 2], bits: u32, len: u32) -> Few {
+        Few(u16::from_le_bytes(symbols) as u32 | bits << 16 | len << 24)
+    }
+
+    const fn symbols(self) -> [u8; 2] {
+        (self.0 as u16).to_le_bytes()
+    }
+
+    const fn bits(self) -> u32 {
+        self.0 >> 16 & 0xff
+    }
+
+    const fn len(self) -> u32 {
+        self.0 >> 24
+    }
 }
 
 static TABLES: Tables = build();
 
 const fn build() -> Tables {
     let mut tables = Tables {
-        fast: [Few { symbols: [0; 2], len: 0, bits: 0 }; 1 << FAST_BITS],
+        fast: [Few(0); 1 << FAST_BITS],
         limit: [0; MAX_BITS + 1],
         first: [0; MAX_BITS + 1],
         start: [0; MAX_BITS + 1],
@@ -79,8 +92,7 @@ const fn build() -> Tables {
                     let spread = FAST_BITS as usize - length;
                     let mut low = 0;
                     while low < 1 << spread {
-                        tables.fast[((code as usize) << spread) | low] =
-                            Few { symbols: [symbol as u8, 0], len: 1, bits: length as u8 };
+                        tables.fast[((code as usize) << spread) | low] = Few::new([symbol as u8, 0], length as u32, 1);
                         low += 1;
                     }
                 }
@@ -96,10 +108,10 @@ const fn build() -> Tables {
     let mut bits = 0;
     while bits < singles.len() {
         let first = singles[bits];
-        let second = singles[(bits << first.bits) & ((1 << FAST_BITS) - 1)];
-        if first.len == 1 && second.len == 1 && (first.bits + second.bits) as u32 <= FAST_BITS {
-            tables.fast[bits] =
-                Few { symbols: [first.symbols[0], second.symbols[0]], len: 2, bits: first.bits + second.bits };
+        let second = singles[(bits << first.bits()) & ((1 << FAST_BITS) - 1)];
+        let both = first.bits() + second.bits();
+        if first.len() == 1 && second.len() == 1 && both <= FAST_BITS {
+            tables.fast[bits] = Few::new([first.symbols()[0], second.symbols()[0]], both, 2);
         }
         bits += 1;
     }
@@ -127,17 +139,16 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> 
             count += taken as u32 * 8;
             rest = rest.get(taken..).unwrap_or_default();
         }
-        // A batch of symbols, written at once.
+        // A batch of symbols, written at once. A longer code gives none, and is not passed.
         let (mut batch, mut len) = (0u64, 0u32);
-        while count >= FAST_BITS && len < BATCH_BYTES as u32 - 1 {
+        let look_ups = if count >= 4 * FAST_BITS { 4 } else { (count / FAST_BITS).min(3) };
+        for _ in 0..look_ups {
             let few = TABLES.fast[(bits >> (64 - FAST_BITS)) as usize];
-            batch |= u64::from(u16::from_le_bytes(few.symbols)) << (8 * len);
-            len += u32::from(few.len);
-            bits <<= few.bits;
-            count -= u32::from(few.bits);
-            if few.len == 0 {
-                break;
-            }
+            // At most 8 symbols and 48 bits: nothing wraps, and nothing need be checked for it.
+            batch |= u64::from(few.0 & 0xffff).wrapping_shl(8u32.wrapping_mul(len));
+            len = len.wrapping_add(few.len());
+            bits = bits.wrapping_shl(few.bits());
+            count = count.wrapping_sub(few.bits());
         }
         if let Some(place) = out.get_mut(written..).and_then(|rest| rest.first_chunk_mut::<BATCH_BYTES>()) {
             *place = batch.to_le_bytes();
@@ -168,6 +179,87 @@ pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> 
     result
 }
 
+/// Strings decoded before: most of what a server says, it says each time, and not all encoders use the table for it. A worker
+/// has one. The same coded bytes always give the same text, so a string from here is right on every connection.
+#[derive(Debug, Default)]
+pub(crate) struct Memo {
+    /// Empty until there is one.
+    strings: Vec<Known>,
+    /// Nothing is kept.
+    is_off: bool,
+}
+
+/// Strings kept, one for each value of a hash.
+const KNOWN_STRINGS: usize = 256;
+/// The longest kept, and the shortest for which it pays.
+const KNOWN_BYTES: usize = 64;
+const KNOWN_CODED_BYTES: std::ops::RangeInclusive<usize> = 4..=40;
+
+/// A coded string and its text.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    coded_len: u8,
+    len: u8,
+    coded: [u8; *KNOWN_CODED_BYTES.end()],
+    text: [u8; KNOWN_BYTES],
+}
+
+impl Memo {
+    /// One that keeps nothing: for blocks that may be none.
+    pub(super) fn off() -> Memo {
+        Memo { is_off: true, ..Memo::default() }
+    }
+
+    /// [`decode`], but for what was decoded before.
+    ///
+    /// # Errors
+    /// Those of [`decode`].
+    pub(super) fn decode(&mut self, coded: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
+        if self.is_off || !KNOWN_CODED_BYTES.contains(&coded.len()) {
+            return decode(coded, out);
+        }
+        let place = usize::from(hash(coded));
+        if let Some(known) = self.strings.get(place)
+            && known.coded.get(..usize::from(known.coded_len)) == Some(coded)
+        {
+            out.extend_from_slice(known.text.get(..usize::from(known.len)).unwrap_or_default());
+            return Ok(());
+        }
+        let start = out.len();
+        decode(coded, out)?;
+        let text = out.get(start..).unwrap_or_default();
+        if text.len() <= KNOWN_BYTES {
+            if self.strings.is_empty() {
+                let none = Known { coded_len: 0, len: 0, coded: [0; *KNOWN_CODED_BYTES.end()], text: [0; KNOWN_BYTES] };
+                self.strings.resize(KNOWN_STRINGS, none);
+            }
+            if let Some(known) = self.strings.get_mut(place)
+                && let Some(kept) = known.coded.get_mut(..coded.len())
+                && let Some(kept_text) = known.text.get_mut(..text.len())
+            {
+                kept.copy_from_slice(coded);
+                kept_text.copy_from_slice(text);
+                (known.coded_len, known.len) = (coded.len() as u8, text.len() as u8);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of a string of four bytes or more; who sends colliding ones makes his own traffic dearer to read by a comparison.
+#[inline]
+fn hash(coded: &[u8]) -> u8 {
+    let (first, last) = match (coded.first_chunk::<8>(), coded.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => match (coded.first_chunk::<4>(), coded.last_chunk::<4>()) {
+            (Some(first), Some(last)) => (u64::from(u32::from_le_bytes(*first)), u64::from(u32::from_le_bytes(*last))),
+            _ => (0, 0),
+        },
+    };
+    let mixed = first ^ last.rotate_left(29) ^ coded.len() as u64;
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8
+}
+
 /// Bytes that a batch of symbols is written as.
 const BATCH_BYTES: usize = 8;
 
@@ -188,8 +280,8 @@ fn next_word(rest: &[u8], coded: &[u8]) -> u64 {
 #[inline]
 fn next_symbol(bits: u64) -> (u16, u32) {
     let few = TABLES.fast[(bits >> (64 - FAST_BITS)) as usize];
-    if few.len != 0 {
-        let [first, _] = few.symbols;
+    if few.len() != 0 {
+        let [first, _] = few.symbols();
         return (u16::from(first), u32::from(LENGTHS[usize::from(first)]));
     }
     let window = bits >> 32;
@@ -223,11 +315,21 @@ pub(super) fn encode(plain: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::cell::RefCell;
+
     use super::*;
 
     fn decoded(coded: &[u8]) -> Result<Vec<u8>, HpackError> {
         let mut out = b"before".to_vec();
-        decode(coded, &mut out).map(|()| out.split_off(6))
+        let result = decode(coded, &mut out).map(|()| out.split_off(6));
+        // Once more, and once more from memory.
+        thread_local!(static MEMO: RefCell<Memo> = RefCell::default());
+        for _ in 0..2 {
+            let mut out = b"before".to_vec();
+            let again = MEMO.with_borrow_mut(|memo| memo.decode(coded, &mut out)).map(|()| out.split_off(6));
+            assert_eq!(again, result);
+        }
+        result
     }
 
     #[test]

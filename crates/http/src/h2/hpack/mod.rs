@@ -17,6 +17,7 @@ mod table;
 use crate::message::KnownHeader;
 
 pub(crate) use self::decoder::{Decoder, Sink, plausible_block};
+pub(crate) use self::huffman::Memo;
 
 /// What a field's name means; found once, when the name was first decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
