@@ -74,6 +74,7 @@ fn http(c: &mut Criterion) {
         assert_eq!(parse(&mut engine, &steps), made.transactions, "{name}");
         let (_, allocations) = allocations_of(|| parse(&mut engine, &steps));
         println!("http/{name}: {:.3} allocations a transaction, warm", allocations as f64 / made.transactions as f64);
+        assert_eq!(allocations_on_a_warm_connection(name), 0, "{name}");
 
         group.throughput(Throughput::Bytes(bytes as u64));
         group.bench_function(name, |b| b.iter(|| black_box(parse(&mut engine, &steps))));
@@ -181,9 +182,27 @@ fn steps(trace: &Trace) -> Vec<Step> {
     steps
 }
 
+/// Of the second half of one connection, its close apart.
+fn allocations_on_a_warm_connection(name: &str) -> u64 {
+    // Enough that the table of HPACK has gone round, and that every buffer has held a large head.
+    let mut steps = steps(&made::make(name, 4_000).unwrap().trace);
+    steps.retain(|step| step.connection == 0);
+    let end = steps.iter().position(|step| step.end.is_some()).unwrap_or(steps.len());
+    let (first, second) = steps[..end].split_at(end / 2);
+    let mut engine = Engine::new(umbra_http::Config::default());
+    let mut connections = vec![Connection::new(false)];
+    parse_on(&mut engine, &mut connections, first);
+    let (transactions, allocations) = allocations_of(|| parse_on(&mut engine, &mut connections, second));
+    assert!(transactions > 100, "{transactions}");
+    allocations
+}
+
 /// Transactions that came out.
 fn parse(engine: &mut Engine, steps: &[Step]) -> usize {
-    let mut connections: Vec<Connection> = Vec::new();
+    parse_on(engine, &mut Vec::new(), steps)
+}
+
+fn parse_on(engine: &mut Engine, connections: &mut Vec<Connection>, steps: &[Step]) -> usize {
     let mut transactions = 0;
     for step in steps {
         if step.connection >= connections.len() {
