@@ -10,11 +10,14 @@
 //!  (client) after CONNECT or Upgrade: Held, until the server answers
 //! ```
 
+mod begin;
 mod chunked;
+mod end;
 mod framing;
 mod head;
 pub(crate) mod known;
 mod lenient;
+mod lost;
 mod pairing;
 mod receive;
 mod resync;
