@@ -149,6 +149,8 @@ pub struct Report {
 struct Seen {
     /// Specification and operation.
     operations: HashSet<(u32, u32)>,
+    /// Specifications in `elsewhere`.
+    moved: HashSet<u32>,
     /// Specification and server list of operations seen at their own servers.
     at_home: HashSet<(u32, u32)>,
     /// The same of operations that have servers of their own and were seen at the specification's.
@@ -160,8 +162,7 @@ impl Seen {
     /// there and none where they should be; or some of another list were, and nothing is known of this list's hosts.
     fn moved(&self, spec: u32, list: u32, observed: bool) -> bool {
         !self.at_home.contains(&(spec, list))
-            && (self.elsewhere.contains(&(spec, list))
-                || !observed && self.elsewhere.iter().any(|(other, _)| *other == spec))
+            && (self.elsewhere.contains(&(spec, list)) || !observed && self.moved.contains(&spec))
     }
 }
 
@@ -182,6 +183,9 @@ impl SpecSet {
                 for at in refs.iter() {
                     let Some(operation) = self.operation(*at) else { continue };
                     let elsewhere = self.mount(at.mount).is_some_and(|mount| mount.list == ELSEWHERE);
+                    if elsewhere {
+                        seen.moved.insert(at.spec);
+                    }
                     let lists = if elsewhere { &mut seen.elsewhere } else { &mut seen.at_home };
                     lists.insert((at.spec, operation.servers));
                 }

@@ -74,6 +74,10 @@ pub(crate) struct Flaw {
     pub(crate) what: String,
 }
 
+/// Longest line of YAML. Whatever opens on a line may turn out to be a key, so the parser holds all tokens of the line: some
+/// 170 bytes of memory for each of its bytes.
+const MAX_LINE_BYTES: usize = 512 * 1024;
+
 /// A document read to its end.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
@@ -113,9 +117,11 @@ impl Document {
         if !text.trim_start().starts_with(['{', '[']) {
             return yaml::read(text, limits);
         }
-        // A YAML flow mapping starts like JSON; what is neither is reported as JSON.
-        json::read(text, limits)
-            .or_else(|flaw| if text.contains('\0') { Err(flaw) } else { yaml::read(text, limits).map_err(|_| flaw) })
+        // A YAML flow mapping starts like JSON; what is neither is reported as JSON. A large one is not tried twice.
+        json::read(text, limits).or_else(|flaw| match text.len() {
+            ..=MAX_LINE_BYTES => yaml::read(text, limits).map_err(|_| flaw),
+            _ => Err(flaw),
+        })
     }
 
     pub(crate) fn root(&self) -> u32 {
@@ -372,6 +378,15 @@ mod tests {
         }
         let limits = Limits { bytes: 3, ..Limits::default() };
         assert!(Document::read(b"a: 1", &limits).is_err());
+    }
+
+    #[test]
+    fn f066_a_line_that_the_yaml_parser_would_hold_in_memory_is_refused() {
+        for open in ["x: ", "x:\n  ", "", "- "] {
+            let text = format!("{open}[{}a]\n", "a,".repeat(MAX_LINE_BYTES / 2));
+            let flaw = Document::read(text.as_bytes(), &Limits::default()).unwrap_err();
+            assert!(flaw.what.contains("line"), "{}", flaw.what);
+        }
     }
 
     #[test]

@@ -230,14 +230,15 @@ impl Builder {
                 _ => Vec::new(),
             };
             for map in maps {
-                let from: Vec<Entry> = self.document.entry_slice(map).to_vec();
-                if from.len().saturating_add(entries.len()) > self.merge_budget {
+                let cost = self.document.len(map).saturating_add(entries.len());
+                let Some(left) = self.merge_budget.checked_sub(cost) else {
                     if !std::mem::replace(&mut self.merge_told, true) {
                         self.flaw("merge keys copy more than allowed: left out");
                     }
                     return;
-                }
-                self.merge_budget -= from.len().saturating_add(entries.len());
+                };
+                self.merge_budget = left;
+                let from: Vec<Entry> = self.document.entry_slice(map).to_vec();
                 let mut merged = Vec::with_capacity(entries.len() + from.len());
                 let (mut own, mut theirs) = (entries.iter().peekable(), from.iter().peekable());
                 loop {

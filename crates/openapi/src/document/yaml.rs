@@ -3,10 +3,14 @@
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
 use super::build::{Builder, Refusal};
-use super::{Document, Flaw};
+use super::{Document, Flaw, MAX_LINE_BYTES};
 use crate::limits::Limits;
 
 pub(super) fn read(text: &str, limits: &Limits) -> Result<Document, Flaw> {
+    if let Some(line) = text.lines().position(|line| line.len() > MAX_LINE_BYTES) {
+        let what = format!("line {} has more than {MAX_LINE_BYTES} bytes", line.saturating_add(1));
+        return Err(Flaw { pointer: String::new(), what });
+    }
     let mut reader = Reader { builder: Builder::new(*limits), anchors: Vec::new(), open: Vec::new(), skipping: 0 };
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {

@@ -6,7 +6,7 @@ use crate::model::Operation;
 use crate::template::{Pattern, Segment, segments};
 
 /// Steps of one search. A search without backtracking takes one per segment; only a made-up specification gets here.
-const STEPS: u32 = 20_000;
+const STEPS: u32 = 5_000;
 
 /// A segment that is looked for.
 #[derive(Clone, Debug)]
