@@ -11,6 +11,7 @@ use umbra_benches::{CountingAllocator, allocations_of, made};
 use umbra_event::Event;
 use umbra_flow::{Direction, EndReason, FlowEvent, FlowTable};
 use umbra_http::{Connection, Engine};
+use umbra_pipeline::{JsonLine, Worker};
 use umbra_testkit::Trace;
 use umbra_wire::{Decoder, Packet, Segment, SegmentHeader, Timestamp};
 
@@ -20,7 +21,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 /// Enough to be out of the first-level cache, little enough for a test run.
 const TRANSACTIONS: usize = 1_000;
 
-criterion_group!(stages, wire, flow, http, event);
+criterion_group!(stages, wire, flow, http, event, worker);
 criterion_main!(stages);
 
 fn wire(c: &mut Criterion) {
@@ -115,6 +116,40 @@ fn event(c: &mut Criterion) {
     let mut group = c.benchmark_group("event");
     group.throughput(Throughput::Bytes(length as u64));
     group.bench_function("json", |b| b.iter(|| black_box(write())));
+    group.finish();
+}
+
+/// From the packet to the line. Once a connection is warm an event costs no allocation.
+fn worker(c: &mut Criterion) {
+    let trace = made::make("http1-small", 400).unwrap().trace;
+    let packets: Vec<Packet<'_>> = trace.packets().collect();
+    // One connection; the close apart. The first pass has met every endpoint and every value, as a sensor has after a while.
+    let packets = &packets[..packets.len() - 3];
+    let config = umbra_pipeline::Config::new(&[7; 32]);
+    let mut worker = Worker::new(config, Some(Box::<JsonLine>::default()));
+    let mut feed = |packets: &[Packet<'_>]| {
+        packets.iter().for_each(|packet| worker.handle_packet(packet));
+        let output = worker.output();
+        let count = output.count;
+        output.clear();
+        count
+    };
+    let (first, second) = packets.split_at(packets.len() / 2);
+    assert!(feed(first) > 100);
+    let (events, allocations) = allocations_of(|| feed(second));
+    assert!(events > 100);
+    assert_eq!(allocations, 0, "allocations for {events} events on a warm connection");
+
+    let mut group = c.benchmark_group("worker");
+    group.throughput(Throughput::Elements(packets.len() as u64));
+    group.bench_function("http1-small", |b| {
+        b.iter(|| {
+            let config = umbra_pipeline::Config::new(&[7; 32]);
+            let mut worker = Worker::new(config, Some(Box::<JsonLine>::default()));
+            packets.iter().for_each(|packet| worker.handle_packet(packet));
+            black_box(worker.output().count)
+        });
+    });
     group.finish();
 }
 

@@ -1,15 +1,14 @@
 //! How a request proves who sent it: the kinds of credential, where they are, and a keyed hash that stands for the principal.
 //!
 //! ```
-//! use umbra_event::auth::{Credentials, PrincipalCache};
+//! use umbra_event::auth::Credentials;
 //! use umbra_event::{AuthKind, FleetKey};
 //!
 //! let key = FleetKey::new(&[7; 32]);
-//! let mut cache = PrincipalCache::new(PrincipalCache::DEFAULT_SLOTS);
 //! let mut found = Credentials::default();
 //! found.field(b"Authorization", b"Bearer s3cr3t");
 //! found.query(b"page=2");
-//! let auth = found.auth(&key, &mut cache);
+//! let auth = found.auth(&key);
 //! assert_eq!(auth.kinds, [AuthKind::Bearer]);
 //! assert!(auth.principal_hash.is_some());
 //! ```
@@ -26,8 +25,6 @@ const MAX_KINDS: usize = 4;
 const MAX_PARAMETERS: usize = 256;
 /// Cookies of a request that are looked at.
 const MAX_COOKIES: usize = 64;
-/// A longer credential is hashed each time instead of being remembered.
-const MAX_REMEMBERED_BYTES: usize = 4096;
 
 /// Credentials found in one request. Feed it every request field, then the query, then call [`auth`](Self::auth).
 #[derive(Clone, Copy, Debug)]
@@ -167,9 +164,9 @@ impl<'a> Credentials<'a> {
     }
 
     /// What goes into the event: kinds in the order they were found, `none` if there were none.
-    pub fn auth(&self, key: &FleetKey, cache: &mut PrincipalCache) -> Auth<'_> {
+    pub fn auth(&self, key: &FleetKey) -> Auth<'_> {
         let kinds = self.kinds.get(..self.len.max(1)).unwrap_or_default();
-        let principal_hash = self.principal.map(|credential| cache.hash(key, credential));
+        let principal_hash = self.principal.map(|credential| key.hash128(Role::Principal, credential));
         Auth { kinds, location: self.location, principal_hash }
     }
 }
@@ -309,84 +306,6 @@ fn starts_with_ignore_case(text: &[u8], prefix: &[u8]) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Hashes of credentials that keep coming, so that one more time costs a comparison instead of a hash.
-///
-/// A slot holds one credential whole: a hit is equality, not a likelihood. A credential takes its slot from the old one when it
-/// comes for the second time: those that come once leave no trace but a tag of 64 bits, and touch no cold memory.
-/// Bound: `slots` × 4 KiB. In memory only; not cloned, not printed.
-#[derive(Default)]
-pub struct PrincipalCache {
-    /// Of the last credential that each slot was asked for.
-    tags: Box<[u64]>,
-    slots: Box<[Slot]>,
-    /// Credentials found in the cache.
-    pub hits: u64,
-    /// Credentials hashed.
-    pub misses: u64,
-}
-
-#[derive(Default)]
-struct Slot {
-    credential: Vec<u8>,
-    hash: [u8; 16],
-}
-
-impl PrincipalCache {
-    /// Enough for the busy clients of one worker.
-    pub const DEFAULT_SLOTS: usize = 1024;
-
-    /// With this many slots, at least one.
-    pub fn new(slots: usize) -> PrincipalCache {
-        let mut all = Vec::new();
-        all.resize_with(slots.max(1), Slot::default);
-        let tags = vec![0; all.len()].into_boxed_slice();
-        PrincipalCache { tags, slots: all.into_boxed_slice(), hits: 0, misses: 0 }
-    }
-
-    /// The keyed hash of a credential. One cache must always be used with the same key.
-    pub fn hash(&mut self, key: &FleetKey, credential: &[u8]) -> [u8; 16] {
-        let tag = tag_of(credential);
-        let index = (tag % (self.tags.len().max(1) as u64)) as usize;
-        let known = match self.tags.get_mut(index) {
-            Some(known) if *known == tag => self.slots.get_mut(index),
-            Some(known) => {
-                *known = tag;
-                None
-            }
-            None => None,
-        };
-        let slot = known.filter(|_| (1..=MAX_REMEMBERED_BYTES).contains(&credential.len()));
-        if let Some(slot) = &slot
-            && slot.credential == credential
-        {
-            self.hits += 1;
-            return slot.hash;
-        }
-        self.misses += 1;
-        let hash = key.hash128(Role::Principal, credential);
-        if let Some(slot) = slot {
-            slot.credential.clear();
-            slot.credential.extend_from_slice(credential);
-            slot.hash = hash;
-        }
-        hash
-    }
-}
-
-/// The end differs most: a JWT ends with its signature.
-fn tag_of(credential: &[u8]) -> u64 {
-    let mut mixed = credential.len() as u64;
-    for chunk in credential.rchunks(8).take(2) {
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(chunk) {
-            *to = *from;
-        }
-        mixed = (mixed ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed ^= mixed >> 32;
-    }
-    mixed
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -453,29 +372,8 @@ mod tests {
     #[test]
     fn none_is_said() {
         let key = FleetKey::new(&[0; 32]);
-        let mut cache = PrincipalCache::new(1);
         let credentials = Credentials::default();
-        let auth = credentials.auth(&key, &mut cache);
+        let auth = credentials.auth(&key);
         assert_eq!((auth.kinds, auth.location, auth.principal_hash), (&[AuthKind::None][..], None, None));
-    }
-
-    /// Any order of credentials in one slot or many gives the hash without a cache.
-    #[test]
-    fn cache_never_lies() {
-        let key = FleetKey::new(&[3; 32]);
-        for slots in [1, 2, 64] {
-            let mut cache = PrincipalCache::new(slots);
-            for round in 0..3 {
-                for id in 0..50usize {
-                    let credential = format!("token-{id}-{}", "x".repeat(id * 100));
-                    let expected = key.hash128(Role::Principal, credential.as_bytes());
-                    assert_eq!(cache.hash(&key, credential.as_bytes()), expected, "{slots} {round} {id}");
-                    assert_eq!(cache.hash(&key, credential.as_bytes()), expected);
-                    assert_eq!(cache.hash(&key, credential.as_bytes()), expected);
-                }
-            }
-            assert!(cache.hits >= 100 && cache.misses >= 50);
-            assert!(cache.slots.iter().all(|slot| slot.credential.len() <= MAX_REMEMBERED_BYTES));
-        }
     }
 }

@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use umbra_event::auth::{Credentials, PrincipalCache};
+use umbra_event::auth::Credentials;
 use umbra_event::*;
 
 /// splitmix64: seeded, so that a failure can be repeated.
@@ -133,14 +133,13 @@ fn event_with(text: &str, redaction: &Redaction) -> String {
     let mut credentials = Credentials::default();
     credentials.field(b"authorization", bearer.as_bytes());
     credentials.field(b"cookie", cookie.as_bytes());
-    let mut cache = PrincipalCache::new(4);
     let event = Event {
         url: Some(Url { domain: Some(&host), path: Some(&path), query: Some(&query), ..Url::default() }),
         route: Some(&route),
         request: Some(Request { method: &method, headers: Some(&headers), ..Request::default() }),
         response: Some(Response { headers: Some(&headers), ..Response::default() }),
         api: Api { operation: Some(&operation), ..Api::default() },
-        auth: credentials.auth(redaction.key(), &mut cache),
+        auth: credentials.auth(redaction.key()),
         ..Event::default()
     };
     let mut line = Vec::new();

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use umbra_discovery::{Endpoints, Observation, Style, canonical_host};
-use umbra_event::auth::{Credentials, PrincipalCache};
+use umbra_event::auth::Credentials;
 use umbra_event::redact::{FieldFacts, HeaderJson, Redaction, Reveal};
 use umbra_event::{
     Api, ApiStyle, Body, Capture, Event, FlowText, Grpc, Peer, PeerMessages, ProtocolVersion, Request, Response,
@@ -32,7 +32,6 @@ pub(crate) struct Recorder {
     query: Vec<u8>,
     request_headers: HeaderJson,
     response_headers: HeaderJson,
-    principals: PrincipalCache,
     clients: ClientHashes,
     anomalies: Vec<&'static str>,
 }
@@ -53,7 +52,6 @@ impl Recorder {
             query: Vec::new(),
             request_headers: HeaderJson::default(),
             response_headers: HeaderJson::default(),
-            principals: PrincipalCache::new(PrincipalCache::DEFAULT_SLOTS),
             clients: ClientHashes::default(),
             anomalies: Vec::new(),
         }
@@ -226,7 +224,7 @@ impl Recorder {
                 close_code: socket.close_code,
             }),
             sse_events: transaction.sse_events,
-            auth: credentials.auth(self.config.redaction.key(), &mut self.principals),
+            auth: credentials.auth(self.config.redaction.key()),
             anomalies: &self.anomalies,
             upgrade: transaction.upgrade.map(upgrade),
             pushed: transaction.pushed,
