@@ -15,6 +15,7 @@ mod endpoint;
 mod endpoints;
 mod host;
 pub mod route;
+pub mod routes;
 pub mod schema;
 pub mod style;
 

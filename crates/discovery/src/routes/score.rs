@@ -1,0 +1,294 @@
+//! The evidence that children of a place are values and not parts of the route, added up as log-odds.
+//!
+//! Two questions are asked. Where no shape shows a variable: is the most coherent group of words one ([`Group`])? Where there
+//! is a variable: is a word one of its values ([`Member`])? Each answer is a sum of weighted features; the weights are fitted on
+//! generated traffic of many APIs and hold no word of any of them.
+
+use std::collections::HashSet;
+
+use super::decide::Child;
+use super::features::{self, Features, Group, Member, Solo};
+use super::profile::{Corpus, Profile};
+use super::shape::Shape;
+use super::tree::{NodeId, Tree};
+
+/// Where children are judged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// Nothing above but what stands before the resources of an API: its name, a version.
+    pub(crate) base: bool,
+    /// The segment above is a plural.
+    pub(crate) parent_is_plural: bool,
+    /// The segment above is a value.
+    pub(crate) parent_is_value: bool,
+    /// GET was answered here.
+    pub(crate) has_collection: bool,
+}
+
+/// What was made of one child.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) is_value: bool,
+    /// Log-odds that it is a value.
+    pub(crate) score: f64,
+}
+
+/// What was made of the children of a place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Split {
+    pub(crate) verdicts: Vec<Verdict>,
+    /// Log-odds that there is a variable here.
+    pub(crate) score: f64,
+    pub(crate) reasons: Vec<&'static str>,
+}
+
+/// One question that was asked, for those who want to know why, or fit the weights.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// `group` or `member`.
+    pub question: &'static str,
+    /// The words that were judged, with a path down to them ([`super::places`]).
+    pub words: Vec<String>,
+    /// The features by name.
+    pub features: Vec<(&'static str, f64)>,
+    /// The answer: log-odds.
+    pub score: f64,
+}
+
+/// Words whose subtrees look alike.
+pub(crate) struct Alike {
+    /// What goes on below all of them, words that only one of them has taken for values.
+    pub(crate) profile: Profile,
+    pub(crate) members: Vec<usize>,
+    /// Sum over the members but the first of how much they look like those before them.
+    pub(crate) likeness: f64,
+}
+
+/// A group of words that are values: places among the children, log-odds, reasons.
+type Found = (Vec<usize>, f64, Vec<&'static str>);
+
+/// Log-odds as a probability.
+pub(crate) fn confidence(score: f64) -> f64 {
+    1.0 / (1.0 + (-score).exp())
+}
+
+/// What is known where children are judged.
+pub(crate) struct Judge<'a> {
+    pub(crate) tree: &'a Tree,
+    /// What the round before took for values, by node.
+    pub(crate) masked: &'a [bool],
+    pub(crate) corpus: &'a Corpus,
+    pub(crate) place: Place,
+    pub(crate) children: &'a [Child],
+}
+
+/// What the values at a place look like.
+#[derive(Default)]
+pub(crate) struct Values {
+    pub(crate) profile: Profile,
+    /// Distinct values known by their shape.
+    pub(crate) shaped: u64,
+    /// Of those, of shapes that leave no room for words: UUIDs and the like.
+    pub(crate) strict: u64,
+    pub(crate) words: Vec<usize>,
+}
+
+impl Values {
+    fn add_shaped(&mut self, tree: &Tree, child: &Child) {
+        let nodes = child.nodes.iter().filter_map(|&node| tree.node(node).values.as_ref());
+        let distinct = nodes.map(|values| values.distinct.count()).max().unwrap_or_default();
+        self.shaped += distinct;
+        if matches!(
+            child.label.shape,
+            Shape::Uuid | Shape::Ulid | Shape::Hex | Shape::Email | Shape::Date | Shape::DateTime | Shape::Integer
+        ) {
+            self.strict += distinct;
+        }
+        self.profile.merge(&child.profile);
+    }
+}
+
+impl Judge<'_> {
+    /// Tells the children into values and literals.
+    pub(crate) fn split(&self, trace: &mut Option<Vec<Trace>>) -> Split {
+        let children = self.children;
+        let mut split =
+            Split { verdicts: vec![Verdict { is_value: false, score: -3.0 }; children.len()], ..Split::default() };
+        let mut values = Values::default();
+        for (child, verdict) in children.iter().zip(&mut split.verdicts) {
+            if !child.label.shape.is_value() {
+                continue;
+            }
+            // One date or number above everything is the API's version, or its name.
+            let is_base =
+                self.place.base && only_value(self.tree, child).is_some() && child.profile.operations.len() > 3;
+            if !is_base {
+                *verdict = Verdict { is_value: true, score: 6.0 };
+                values.add_shaped(self.tree, child);
+            }
+        }
+        let words: Vec<usize> = children
+            .iter()
+            .enumerate()
+            .filter(|(_, child)| !child.label.shape.is_value())
+            .map(|(index, _)| index)
+            .collect();
+        if values.shaped > 0 {
+            split.score = 6.0;
+            split.reasons.push("shape");
+        }
+        for (members, score, reasons) in self.value_groups(&words, &values, trace) {
+            if split.score < score {
+                (split.score, split.reasons) = (score, reasons);
+            }
+            for index in members {
+                split.verdicts[index] = Verdict { is_value: true, score };
+                values.profile.merge(&children[index].profile);
+                values.words.push(index);
+            }
+        }
+        if values.shaped > 0 || !values.words.is_empty() {
+            self.absorb(&words, &mut values, &mut split, trace);
+        }
+        split
+    }
+
+    /// Brings words in that are values too. Each round may make the profile richer, and so bring more in.
+    fn absorb(&self, words: &[usize], values: &mut Values, split: &mut Split, trace: &mut Option<Vec<Trace>>) {
+        for round in 0..3 {
+            let mut found = Vec::new();
+            for &index in words {
+                if split.verdicts[index].is_value {
+                    continue;
+                }
+                let features = features::member(self, &self.children[index], values);
+                let score = features.score(&Member::WEIGHTS);
+                split.verdicts[index].score = score;
+                if score > 0.0 {
+                    found.push(index);
+                }
+                if let (0, Some(rows)) = (round, trace.as_mut()) {
+                    rows.push(self.row("member", &[index], &features, &Member::NAMES, score));
+                }
+            }
+            if found.is_empty() {
+                break;
+            }
+            for index in found {
+                split.verdicts[index].is_value = true;
+                values.profile.merge(&self.children[index].profile);
+                values.words.push(index);
+            }
+        }
+    }
+
+    /// The groups of words that are likely to be the values of a variable.
+    fn value_groups(&self, words: &[usize], values: &Values, trace: &mut Option<Vec<Trace>>) -> Vec<Found> {
+        let mut found = Vec::new();
+        let mut solo: Option<Found> = None;
+        for group in self.groups(words) {
+            let features = features::group(self, &group, words, values);
+            let is_alone = group.members.len() == 1;
+            let (question, weights, names) = match is_alone {
+                true => ("solo", &Solo::WEIGHTS, &Solo::NAMES),
+                false => ("group", &Group::WEIGHTS, &Group::NAMES),
+            };
+            let score = features.score(weights);
+            if let Some(rows) = trace.as_mut() {
+                rows.push(self.row(question, &group.members, &features, names, score));
+            }
+            if score > 0.0 {
+                let reasons = features.reasons(weights, names);
+                if !is_alone {
+                    found.push((group.members, score, reasons));
+                } else if solo.as_ref().is_none_or(|(_, best, _)| score > *best) {
+                    solo = Some((group.members, score, reasons));
+                }
+            }
+        }
+        if found.is_empty() && values.shaped == 0 {
+            found.extend(solo);
+        }
+        found
+    }
+
+    /// Groups words whose subtrees look alike. Words below that only one of them has count as values.
+    fn groups(&self, words: &[usize]) -> Vec<Alike> {
+        /// Groups kept; further words join none.
+        const GROUPS: usize = 64;
+        /// Likeness from which a word joins a group: nothing speaks against it.
+        const JOINS: f64 = -0.5;
+        let kept = self.shared_words(words);
+        let children = self.children;
+        let mut order: Vec<usize> = words.to_vec();
+        order.sort_by_key(|&index| (std::cmp::Reverse(children[index].profile.requests), children[index].label));
+        let mut groups: Vec<Alike> = Vec::new();
+        for index in order {
+            let loose = children[index].profile.loosened(&kept);
+            let best = groups
+                .iter()
+                .enumerate()
+                .map(|(number, group)| (features::likeness(self.corpus, &loose, &group.profile), number))
+                .filter(|(score, _)| *score >= JOINS)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            match best {
+                Some((score, number)) => {
+                    let group = &mut groups[number];
+                    group.profile.merge(&loose);
+                    group.members.push(index);
+                    group.likeness += score;
+                }
+                None if groups.len() < GROUPS => {
+                    groups.push(Alike { profile: loose, members: vec![index], likeness: 0.0 });
+                }
+                None => {}
+            }
+        }
+        groups
+    }
+
+    /// Words that stand below two of the children.
+    fn shared_words(&self, words: &[usize]) -> HashSet<u64> {
+        let (mut once, mut twice) = (HashSet::new(), HashSet::new());
+        for &index in words {
+            for word in self.children[index].profile.words() {
+                if !once.insert(word) {
+                    twice.insert(word);
+                }
+            }
+        }
+        twice
+    }
+
+    fn row<const N: usize>(
+        &self,
+        question: &'static str,
+        words: &[usize],
+        features: &Features<N>,
+        names: &[&'static str; N],
+        score: f64,
+    ) -> Trace {
+        let path = |index: &usize| {
+            let node: NodeId = self.children[*index].nodes.first().copied().unwrap_or_default();
+            self.tree.path_of(node)
+        };
+        Trace {
+            question,
+            words: words.iter().map(path).collect(),
+            features: names.iter().copied().zip(features.0).collect(),
+            score,
+        }
+    }
+}
+
+pub(crate) fn only_value<'a>(tree: &'a Tree, child: &Child) -> Option<&'a str> {
+    let mut only = None;
+    for &node in &child.nodes {
+        let text = tree.node(node).values.as_ref()?.only.as_deref()?;
+        if only.is_some_and(|other| other != text) {
+            return None;
+        }
+        only = Some(text);
+    }
+    only
+}
