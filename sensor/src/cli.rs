@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Listen on interfaces until stopped.
     Run(Run),
+    /// Print the inventory that `run` and `replay` keep with `--state`.
+    Inventory(Inventory),
     /// Check a configuration file, and that what it names can be used.
     Check(Check),
     /// Print the JSON Schema of a published record.
@@ -51,6 +53,9 @@ pub(crate) struct Common {
     /// Write the transactions as HAR 1.2 to FILE, redacted as the events are.
     #[arg(long, value_name = "FILE")]
     pub(crate) har: Option<PathBuf>,
+    /// Keep the inventory in DIR: what earlier runs found is read first, and this one adds to it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
     /// How to print the inventory at the end.
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
@@ -105,6 +110,19 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Inventory {
+    /// Configuration file (TOML), for `[state] directory`.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory that holds the inventory, or an inventory file; may be given several times: they are joined for the print.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) state: Vec<PathBuf>,
+    /// How to print it.
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Configuration file (TOML).
     #[arg(short, long, value_name = "FILE")]
@@ -135,6 +153,8 @@ pub(crate) enum Format {
     Table,
     /// One JSON document.
     Json,
+    /// Comma-separated values with a header line (RFC 4180).
+    Csv,
     /// Nothing.
     None,
 }

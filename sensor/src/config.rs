@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) inventory: Inventory,
     pub(crate) output: Output,
     pub(crate) redaction: RedactionConfig,
+    pub(crate) state: State,
 }
 
 /// Who this sensor is.
@@ -182,13 +183,29 @@ impl Default for Output {
     }
 }
 
+/// What outlives the process.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct State {
+    /// Where the inventory is kept. Without it, it lives as long as the process.
+    pub(crate) directory: Option<PathBuf>,
+    /// `run` writes what has changed this often, seconds: what a kill may cost.
+    pub(crate) save_seconds: u64,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State { directory: None, save_seconds: 30 }
+    }
+}
+
 /// What is hidden.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RedactionConfig {
     /// What to show nevertheless.
     pub(crate) reveal: Vec<cli::Reveal>,
-    /// File with the fleet key. Without one a random key is used, and hashes differ from run to run.
+    /// File with the fleet key. Without one a key is made for this run, or once for the state directory.
     pub(crate) key_file: Option<PathBuf>,
 }
 
@@ -221,7 +238,7 @@ impl Config {
 
     /// Values that must not be zero, and names that must be ones.
     fn check(&self) -> Result<(), String> {
-        let positive: [(&str, u64); 9] = [
+        let positive: [(&str, u64); 10] = [
             ("sensor.workers", u64::from(self.sensor.workers)),
             ("sensor.memory_mib", u64::from(self.sensor.memory_mib)),
             ("capture.buffer_mib", u64::from(self.capture.buffer_mib)),
@@ -231,6 +248,7 @@ impl Config {
             ("http.pending", self.http.pending as u64),
             ("http.streams", self.http.streams as u64),
             ("inventory.endpoints", self.inventory.endpoints as u64),
+            ("state.save_seconds", self.state.save_seconds),
         ];
         for (key, value) in positive {
             if value == 0 {
@@ -256,6 +274,9 @@ impl Config {
         }
         if let Some(format) = common.format {
             self.output.format = format;
+        }
+        if let Some(state) = &common.state {
+            self.state.directory = Some(state.clone());
         }
         if let Some(key_file) = &common.key_file {
             self.redaction.key_file = Some(key_file.clone());

@@ -22,6 +22,7 @@ mod report;
 mod run;
 mod session;
 mod signals;
+mod state;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -76,6 +77,7 @@ fn execute(command: Command) -> Result<(), Failure> {
             replay::replay(&args, &config)
         }
         Command::Run(args) => run(&args),
+        Command::Inventory(args) => inventory(&args),
         Command::Check(args) => check(&args),
         Command::Schema(_) => print(umbra_event::EVENT_SCHEMA.as_bytes()),
         Command::Completions { shell } => {
@@ -125,6 +127,20 @@ fn override_run(args: &cli::Run, config: &mut Config) {
 #[cfg(not(feature = "live"))]
 fn run(_: &cli::Run) -> Result<(), Failure> {
     Err(Failure::new(exit::USAGE, "this build has no live capture: build with the feature `live`"))
+}
+
+/// `umbra inventory`: what is kept, as `replay` prints it.
+fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
+    let config = Config::read(args.config.as_deref())?;
+    let mut paths = args.state.clone();
+    paths.extend(config.state.directory.filter(|_| args.state.is_empty()));
+    if paths.is_empty() {
+        return Err(Failure::new(exit::USAGE, "no inventory: give --state DIR, or directory in [state]"));
+    }
+    let mut text = Vec::new();
+    report::write_inventory(&state::read_inventory(&paths)?, args.format, &mut text)
+        .map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+    print(&text)
 }
 
 /// `umbra check`: nothing is started; everything that would fail at the start fails here.

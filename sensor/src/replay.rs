@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use umbra_capture::file::{Batch, FileSet, Options};
 use umbra_event::Source;
-use umbra_pipeline::{Inventory, Worker};
+use umbra_pipeline::Worker;
 use umbra_wire::{Packet, PacketClock, Timestamp};
 
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::exit::{self, Failure};
-use crate::key;
 use crate::progress::Progress;
 use crate::session::{self, Session};
 use crate::signals;
+use crate::state::State;
 
 /// How often workers look for what timed out, in packet time.
 const TICK: Duration = Duration::from_secs(1);
@@ -22,7 +22,8 @@ pub(crate) const FLUSH_BYTES: usize = 128 * 1024;
 
 /// Replays `paths`.
 pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), Failure> {
-    let key = key::fleet_key(config.redaction.key_file.as_deref())?;
+    let mut state = State::open(config)?;
+    let key = State::fleet_key(state.as_ref(), config)?;
     let session = Session::open(config, key, Source::Replay, false)?;
     let options = Options { filter: config.capture.filter.clone(), ..Options::default() };
     let mut files = FileSet::open(&args.files, options).map_err(|error| session::capture_failure(&error))?;
@@ -36,7 +37,7 @@ pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), F
     let Packets { progress, first_failure, packets, .. } = source;
     progress.finish();
     session.output.finish();
-    let mut inventory = Inventory::new(session.pipeline.discovery.clone(), workers.len());
+    let mut inventory = session.inventory(workers.len(), state.as_ref())?;
     for worker in &workers {
         inventory.add(worker);
     }
@@ -45,6 +46,7 @@ pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), F
         tell!("{packets} packets read, {megabytes:.1} MB in {seconds:.2} s");
         session::summary(inventory.counters(), &session.output);
     }
+    State::save(&mut state, &inventory)?;
     session.print_inventory(&inventory)?;
     match first_failure {
         Some(failure) => Err(failure),

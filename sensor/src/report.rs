@@ -18,6 +18,7 @@ pub(crate) fn write_inventory(inventory: &Inventory, format: Format, out: &mut d
             serde_json::to_writer_pretty(&mut *out, &document(inventory))?;
             out.write_all(b"\n")
         }
+        Format::Csv => out.write_all(csv(inventory).as_bytes()),
         Format::None => Ok(()),
     }
 }
@@ -70,6 +71,46 @@ fn table(inventory: &Inventory) -> String {
         unconfirmed.len()
     );
     text
+}
+
+/// One line for each endpoint, confirmed or not, after a header line (RFC 4180).
+fn csv(inventory: &Inventory) -> String {
+    let mut text = String::from(
+        "endpoint_id,host,method,route,style,confirmed,requests,unanswered,status_1xx,status_2xx,status_3xx,status_4xx,\
+         status_5xx,clients,request_bytes,response_bytes,first_seen,last_seen,incomplete\r\n",
+    );
+    for endpoint in inventory.endpoints() {
+        let names = [endpoint.host(), endpoint.method(), endpoint.route()].map(cell);
+        let classes: Vec<String> = (1..=5).map(|class| endpoint.status_class(class).to_string()).collect();
+        let _ = write!(
+            text,
+            "{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
+            endpoint.id_hex(),
+            names.join(","),
+            endpoint.style.name(),
+            endpoint.confirmed,
+            endpoint.requests,
+            endpoint.unanswered,
+            classes.join(","),
+            endpoint.clients.count(),
+            endpoint.request_bytes,
+            endpoint.response_bytes,
+            time(endpoint.first_seen.nanos()),
+            time(endpoint.last_seen.nanos()),
+            endpoint.coverage.incomplete,
+        );
+    }
+    text
+}
+
+/// A captured name for a spreadsheet, which must not take it for a formula (F078).
+fn cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = format!("{}{}", if formula { "'" } else { "" }, shown(text));
+    match text.contains(['"', ',']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text,
+    }
 }
 
 /// What the reader of a row should know: nothing is silently less than it seems.

@@ -9,8 +9,9 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use umbra_capture::filter::exclude_filter;
 use umbra_capture::live::{self, LiveConfig, LiveSource, LiveStats, Notice};
 use umbra_capture::privileges::{Privileges, drop_privileges};
+use umbra_discovery::Endpoint;
 use umbra_event::Source;
-use umbra_pipeline::{Counters, Inventory, Worker};
+use umbra_pipeline::{Counters, Worker};
 use umbra_wire::Timestamp;
 
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::pressure::Pressure;
 use crate::replay::worker_panicked;
 use crate::session::{self, Session};
 use crate::signals;
+use crate::state::{Saver, State};
 
 /// How long a worker waits for packets before it looks at the time.
 const WAIT: Duration = Duration::from_millis(100);
@@ -34,11 +36,17 @@ const WRITER_QUEUE: usize = 512;
 
 /// Listens until stopped.
 pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Failure> {
-    let key = key::fleet_key(config.redaction.key_file.as_deref())?;
+    // Read while we may still read everything; without a file, the state directory has one.
+    let file_key = config.redaction.key_file.as_deref().map(|file| key::fleet_key(Some(file))).transpose()?;
     let sources = open(&config)?;
     drop_privileges(&Privileges { user: config.capture.user.clone(), keep_net_raw: config.capture.keep_net_raw })
         .map_err(|error| session::capture_failure(&error))?;
+    // As the user that we are now: it is this one who comes back to it.
+    let mut state = State::open(&config)?;
+    let key = file_key.map_or_else(|| State::fleet_key(state.as_ref(), &config), Ok)?;
     let session = Session::open(&config, key, Source::Live, true)?;
+    let mut inventory = session.inventory(sources.len(), state.as_ref())?;
+    let mut saver = state.is_some().then(|| Saver::new(&inventory, sources.len()));
     if !args.common.quiet {
         tell!("umbra: listening on {}", config.capture.interfaces.join(", "));
     }
@@ -51,20 +59,27 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         let session = &session;
         let writer = spawn(scope, "umbra-writer", move || write(session, &waiting, &give_back))?;
         let mut threads: Vec<ScopedJoinHandle<'_, Worker>> = Vec::new();
+        let (snapshots, taken) = bounded::<(usize, Vec<Endpoint>)>(sources.len());
+        let save_every = Duration::from_secs(config.state.save_seconds);
         let mut stops = Vec::new();
-        for (source, status) in sources.into_iter().zip(&status) {
+        for (index, (source, status)) in sources.into_iter().zip(&status).enumerate() {
             stops.push(source.stop_handle());
-            let lane = Lane { session, status, queue: queue.clone(), spare: spare.clone() };
+            let snapshots = saver.is_some().then(|| Snapshots { index, to: snapshots.clone(), every: save_every });
+            let lane = Lane { session, status, queue: queue.clone(), spare: spare.clone(), snapshots };
             threads.push(spawn(scope, "umbra-worker", move || lane.work(source))?);
         }
         drop(queue);
         let mut told_sink = false;
+        let mut told_state = false;
         while !signals::stopped() && !session.output.is_closed() && deadline.is_none_or(|at| Instant::now() < at) {
             std::thread::sleep(WAIT);
             report_notices(&status, &config);
             if !told_sink && let Some(error) = session.output.error() {
                 told_sink = true;
                 tell!("umbra: cannot write events: {error}; capturing on, and trying again each second");
+            }
+            if let (Some(saver), Some(state)) = (&mut saver, &mut state) {
+                save(saver, state, &taken, &mut told_state);
             }
             if signals::take_counters() {
                 let (counters, stats) = together(&status);
@@ -86,7 +101,7 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
     })?;
     report_notices(&status, &config);
     session.output.finish();
-    let mut inventory = Inventory::new(session.pipeline.discovery.clone(), workers.len());
+    drop(saver);
     for worker in &workers {
         inventory.add(worker);
     }
@@ -94,7 +109,27 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         let (_, stats) = together(&status);
         session::live_summary(inventory.counters(), &stats, &session.output);
     }
-    session.print_inventory(&inventory)
+    let saved = State::save(&mut state, &inventory);
+    session.print_inventory(&inventory)?;
+    saved
+}
+
+/// Writes what workers have sent. A disk that fails is told once, and tried again with the next word of a worker.
+fn save(saver: &mut Saver, state: &mut State, taken: &Receiver<(usize, Vec<Endpoint>)>, told: &mut bool) {
+    let mut any = false;
+    for (worker, endpoints) in taken.try_iter() {
+        saver.take(worker, endpoints);
+        any = true;
+    }
+    if any {
+        match saver.save(state) {
+            Ok(()) => *told = false,
+            Err(failure) if !std::mem::replace(told, true) => {
+                tell!("umbra: {failure}; capturing on, and trying again");
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 fn spawn<'scope, 'env, T: Send + 'scope>(
@@ -144,12 +179,32 @@ struct Status {
     notices: Mutex<Vec<Notice>>,
 }
 
+/// Where a worker sends what it knows of endpoints, and how often.
+struct Snapshots {
+    index: usize,
+    to: Sender<(usize, Vec<Endpoint>)>,
+    every: Duration,
+}
+
+impl Snapshots {
+    /// How long before the last snapshot a request may have come whose transaction has ended since.
+    const SLACK: Duration = Duration::from_secs(60);
+
+    /// Copies the endpoints with traffic since the last time. One that waits to be taken is enough: the next has all in it.
+    fn send(&self, worker: &Worker, since: Timestamp) -> bool {
+        let since = Timestamp(since.nanos().saturating_sub(Self::SLACK.as_nanos() as u64));
+        let lately = worker.endpoints().iter().filter(|endpoint| endpoint.last_seen >= since).cloned().collect();
+        self.to.try_send((self.index, lately)).is_ok()
+    }
+}
+
 /// One worker's surroundings.
 struct Lane<'a> {
     session: &'a Session,
     status: &'a Status,
     queue: Sender<Lines>,
     spare: Receiver<Vec<u8>>,
+    snapshots: Option<Snapshots>,
 }
 
 impl Lane<'_> {
@@ -161,6 +216,8 @@ impl Lane<'_> {
         let mut clock = umbra_wire::PacketClock::default();
         let mut pressure = Pressure::default();
         let mut next_status = Instant::now() + TICK;
+        let mut next_snapshot = self.snapshots.as_ref().map(|snapshots| Instant::now() + snapshots.every);
+        let mut snapshot_at = Timestamp(0);
         // Packet time of the stop, and when to end at the latest.
         let mut stop: Option<(Timestamp, Instant)> = None;
         loop {
@@ -192,6 +249,13 @@ impl Lane<'_> {
                 let stats = source.stats();
                 worker.shed(pressure.level(stats.dropped));
                 self.tell(&mut source, &worker, stats);
+                if let (Some(snapshots), Some(next)) = (&self.snapshots, &mut next_snapshot)
+                    && Instant::now() >= *next
+                    && snapshots.send(&worker, snapshot_at)
+                {
+                    *next = Instant::now() + snapshots.every;
+                    snapshot_at = ticked;
+                }
             }
             if polled.stopped {
                 // While packets keep coming the ring is never empty. `polled.time` is a bit behind the clock.

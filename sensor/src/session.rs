@@ -12,6 +12,7 @@ use crate::exit::{self, Failure};
 use crate::key;
 use crate::output::Output;
 use crate::report;
+use crate::state::State;
 
 /// One run.
 pub(crate) struct Session {
@@ -41,6 +42,15 @@ impl Session {
     /// A worker of this run.
     pub(crate) fn worker(&self) -> Worker {
         Worker::new(self.pipeline.clone(), self.output.encoder())
+    }
+
+    /// An inventory with room for a number of workers, and in it what earlier runs found.
+    pub(crate) fn inventory(&self, workers: usize, state: Option<&State>) -> Result<Inventory, Failure> {
+        let mut inventory = Inventory::new(self.pipeline.discovery.clone(), workers.saturating_add(1));
+        if let Some(state) = state {
+            state.restore(&mut inventory)?;
+        }
+        Ok(inventory)
     }
 
     /// Prints the inventory: on stdout, or on stderr when events take stdout.

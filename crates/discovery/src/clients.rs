@@ -32,6 +32,11 @@ impl Clients {
         }
     }
 
+    /// The hashes kept: adding them to an empty sketch gives this one.
+    pub(crate) fn hashes(&self) -> &[u64] {
+        &self.smallest
+    }
+
     /// How many: exact below 256, an estimate from there on.
     pub fn count(&self) -> u64 {
         match self.smallest.last() {

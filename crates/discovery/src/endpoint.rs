@@ -1,5 +1,6 @@
 //! What is known of one endpoint.
 
+use serde::{Deserialize, Serialize};
 use umbra_http::Transaction;
 use umbra_wire::Timestamp;
 
@@ -20,6 +21,9 @@ pub enum Style {
 }
 
 impl Style {
+    /// All of them.
+    pub const ALL: [Style; 4] = [Style::Rest, Style::Grpc, Style::WebSocket, Style::ServerSentEvents];
+
     /// The name in records.
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,7 +49,8 @@ impl Style {
 }
 
 /// Coverage facts of an endpoint: of how many of its transactions something is not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Coverage {
     /// Transactions that lack something: one of the facts below, an unanswered request, a cut body.
     pub incomplete: u64,
@@ -177,7 +182,8 @@ impl Endpoint {
         }
     }
 
-    pub(crate) fn merge(&mut self, other: &Endpoint) {
+    /// Adds what another worker, or another run, has seen of the same endpoint.
+    pub fn merge(&mut self, other: &Endpoint) {
         self.confirmed |= other.confirmed;
         self.requests += other.requests;
         self.unanswered += other.unanswered;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use ahash::RandomState;
 use hashbrown::HashTable;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use umbra_http::{Transaction, Upgrade};
 use umbra_wire::Timestamp;
@@ -35,7 +36,8 @@ impl Default for Config {
 }
 
 /// What did not become an endpoint, and why.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Transactions looked at.
     pub transactions: u64,
@@ -49,6 +51,18 @@ pub struct Counters {
     pub unconfirmed_dropped: u64,
     /// Requests of those.
     pub unconfirmed_requests_dropped: u64,
+}
+
+impl Counters {
+    /// Adds those of another worker or another run.
+    pub fn merge(&mut self, other: &Counters) {
+        self.transactions += other.transactions;
+        self.orphan_responses += other.orphan_responses;
+        self.unknown_path += other.unknown_path;
+        self.overflow += other.overflow;
+        self.unconfirmed_dropped += other.unconfirmed_dropped;
+        self.unconfirmed_requests_dropped += other.unconfirmed_requests_dropped;
+    }
 }
 
 /// One transaction as the inventory sees it.
@@ -176,28 +190,30 @@ impl Endpoints {
 
     /// Adds what another worker has seen.
     pub fn merge(&mut self, other: &Endpoints) {
-        for theirs in other.iter() {
-            self.key.clear();
-            self.key.extend_from_slice(theirs.key());
-            let (host_len, method_len) = (theirs.host().len() as u16, theirs.method().len() as u8);
-            let Some(slot) = self.find_or_insert(theirs.style, host_len, method_len) else {
-                self.counters.overflow += theirs.requests;
-                continue;
-            };
-            if let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) {
-                if theirs.confirmed && !endpoint.confirmed {
-                    self.unconfirmed_len -= 1;
-                }
-                endpoint.merge(theirs);
+        other.iter().for_each(|theirs| self.merge_endpoint(theirs));
+        self.counters.merge(&other.counters);
+    }
+
+    /// Adds what another worker, or another run, has seen of one endpoint.
+    pub fn merge_endpoint(&mut self, theirs: &Endpoint) {
+        self.key.clear();
+        self.key.extend_from_slice(theirs.key());
+        let (host_len, method_len) = (theirs.host().len() as u16, theirs.method().len() as u8);
+        let Some(slot) = self.find_or_insert(theirs.style, host_len, method_len) else {
+            self.counters.overflow += theirs.requests;
+            return;
+        };
+        if let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) {
+            if theirs.confirmed && !endpoint.confirmed {
+                self.unconfirmed_len -= 1;
             }
+            endpoint.merge(theirs);
         }
-        let (ours, theirs) = (&mut self.counters, &other.counters);
-        ours.transactions += theirs.transactions;
-        ours.orphan_responses += theirs.orphan_responses;
-        ours.unknown_path += theirs.unknown_path;
-        ours.overflow += theirs.overflow;
-        ours.unconfirmed_dropped += theirs.unconfirmed_dropped;
-        ours.unconfirmed_requests_dropped += theirs.unconfirmed_requests_dropped;
+    }
+
+    /// Adds what an earlier run left out.
+    pub fn merge_counters(&mut self, theirs: &Counters) {
+        self.counters.merge(theirs);
     }
 
     /// Writes host, method and route to `self.key`, apart by zero bytes; says how long the first two are.
@@ -369,7 +385,7 @@ fn count(endpoint: &mut Endpoint, observation: &Observation<'_>) {
 }
 
 /// First 128 bits of SHA-256(version ‖ style ‖ host ‖ method ‖ route with each variable as `{}`), parts apart by zero bytes.
-fn endpoint_id(style: Style, key: &[u8], host_len: u16, method_len: u8) -> [u8; 16] {
+pub(crate) fn endpoint_id(style: Style, key: &[u8], host_len: u16, method_len: u8) -> [u8; 16] {
     let route_start = usize::from(host_len) + usize::from(method_len) + 2;
     let mut digest = Sha256::new();
     digest.update(ID_VERSION);

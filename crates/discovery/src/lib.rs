@@ -17,9 +17,11 @@ mod host;
 pub mod route;
 pub mod routes;
 pub mod schema;
+mod state;
 pub mod style;
 
 pub use clients::Clients;
 pub use endpoint::{Coverage, Endpoint, Style};
 pub use endpoints::{Config, Counters, Endpoints, Observation, Observed};
 pub use host::canonical_host;
+pub use state::EndpointState;

@@ -27,6 +27,16 @@ impl Inventory {
         self.counters.merge(&worker.counters());
     }
 
+    /// Adds an endpoint of an earlier run.
+    pub fn restore(&mut self, endpoint: &Endpoint) {
+        self.endpoints.merge_endpoint(endpoint);
+    }
+
+    /// Adds what an earlier run left out.
+    pub fn restore_left_out(&mut self, counters: &umbra_discovery::Counters) {
+        self.endpoints.merge_counters(counters);
+    }
+
     /// Counters of all workers.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -62,16 +62,7 @@ impl Store {
     /// Nothing is changed then.
     pub fn merge_from(&mut self, path: &Path, kinds: &[KindOf]) -> Result<Merged, Error> {
         let other = Store::open_to_read(path)?;
-        let mut runs: Vec<Vec<u8>> = Vec::new();
-        let mut read_runs = || -> rusqlite::Result<()> {
-            let mut statement = other.database.prepare("SELECT id FROM run")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                runs.push(row.get(0)?);
-            }
-            Ok(())
-        };
-        read_runs().map_err(|error| other.failed("read", error))?;
+        let runs = other.runs()?;
 
         let file = self.file.clone();
         let writing = self.database.transaction().map_err(|error| failed(&file, "write", error))?;

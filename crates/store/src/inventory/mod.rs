@@ -185,6 +185,18 @@ impl Store {
         newest.map(|newest| newest.map(from_sql)).map_err(|error| self.failed("read", error))
     }
 
+    /// The runs whose traffic is in here: two files that have one in common cannot be joined.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn runs(&self) -> Result<Vec<[u8; 16]>, Error> {
+        let read = || -> rusqlite::Result<Vec<[u8; 16]>> {
+            let mut statement = self.database.prepare("SELECT id FROM run ORDER BY id")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        read().map_err(|error| self.failed("read", error))
+    }
+
     /// Begins a transaction. What is written shows to others, and outlives the process, with [`Writing::commit`].
     ///
     /// # Errors

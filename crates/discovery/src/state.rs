@@ -1,0 +1,132 @@
+//! An endpoint as it is kept on disk.
+
+use serde::{Deserialize, Serialize};
+use umbra_wire::Timestamp;
+
+use crate::endpoint::{Coverage, Endpoint, Style};
+use crate::endpoints::endpoint_id;
+
+/// All that is known of an endpoint, in a form that outlives the process. Members that are added later have a default, so
+/// that what an earlier version wrote stays readable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    style: String,
+    host: String,
+    method: String,
+    route: String,
+    confirmed: bool,
+    requests: u64,
+    unanswered: u64,
+    statuses: Vec<(u16, u64)>,
+    other_statuses: u64,
+    first_seen: u64,
+    last_seen: u64,
+    clients: Vec<u64>,
+    request_bytes: u64,
+    response_bytes: u64,
+    coverage: Coverage,
+}
+
+impl From<&Endpoint> for EndpointState {
+    fn from(endpoint: &Endpoint) -> EndpointState {
+        EndpointState {
+            style: endpoint.style.name().into(),
+            host: endpoint.host().into(),
+            method: endpoint.method().into(),
+            route: endpoint.route().into(),
+            confirmed: endpoint.confirmed,
+            requests: endpoint.requests,
+            unanswered: endpoint.unanswered,
+            statuses: endpoint.statuses.clone(),
+            other_statuses: endpoint.other_statuses,
+            first_seen: endpoint.first_seen.nanos(),
+            last_seen: endpoint.last_seen.nanos(),
+            clients: endpoint.clients.hashes().to_vec(),
+            request_bytes: endpoint.request_bytes,
+            response_bytes: endpoint.response_bytes,
+            coverage: endpoint.coverage,
+        }
+    }
+}
+
+impl EndpointState {
+    /// The endpoint again; `None` if it is not one that was ever written.
+    pub fn endpoint(self) -> Option<Endpoint> {
+        let style = Style::ALL.into_iter().find(|style| style.name() == self.style)?;
+        let (host_len, method_len) = (u16::try_from(self.host.len()).ok()?, u8::try_from(self.method.len()).ok()?);
+        let parts = [self.host.as_bytes(), self.method.as_bytes(), self.route.as_bytes()];
+        if parts.iter().any(|part| part.contains(&0)) {
+            return None;
+        }
+        let key = parts.join(&0);
+        // Made anew: its recipe may be another one by now.
+        let id = endpoint_id(style, &key, host_len, method_len);
+        let mut endpoint = Endpoint::new(id, style, key, host_len, method_len);
+        for (status, count) in self.statuses {
+            endpoint.count_status(status, count);
+        }
+        for hash in self.clients {
+            endpoint.clients.insert(hash);
+        }
+        endpoint.confirmed = self.confirmed;
+        endpoint.requests = self.requests;
+        endpoint.unanswered = self.unanswered;
+        endpoint.other_statuses = endpoint.other_statuses.saturating_add(self.other_statuses);
+        endpoint.first_seen = Timestamp(self.first_seen);
+        endpoint.last_seen = Timestamp(self.last_seen);
+        endpoint.request_bytes = self.request_bytes;
+        endpoint.response_bytes = self.response_bytes;
+        endpoint.coverage = self.coverage;
+        Some(endpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn sample(style: Style) -> Endpoint {
+        let mut endpoint = EndpointState {
+            style: style.name().into(),
+            host: "api.example.com".into(),
+            method: "GET".into(),
+            route: "/users/{id}".into(),
+            confirmed: true,
+            requests: 9,
+            unanswered: 1,
+            statuses: vec![(200, 5), (404, 3)],
+            other_statuses: 0,
+            first_seen: 1,
+            last_seen: u64::MAX,
+            clients: vec![],
+            request_bytes: 10,
+            response_bytes: 11,
+            coverage: Coverage { gap_bytes: 12, ..Coverage::default() },
+        }
+        .endpoint()
+        .unwrap();
+        (0..400).for_each(|client| endpoint.clients.insert(client * 0x1234_5678_9ABC));
+        endpoint
+    }
+
+    #[test]
+    fn an_endpoint_comes_back_as_it_was() {
+        for style in Style::ALL {
+            let endpoint = sample(style);
+            let json = serde_json::to_vec(&EndpointState::from(&endpoint)).unwrap();
+            let back = serde_json::from_slice::<EndpointState>(&json).unwrap().endpoint().unwrap();
+            assert_eq!(back, endpoint);
+            assert_eq!((back.host(), back.method(), back.route()), ("api.example.com", "GET", "/users/{id}"));
+        }
+    }
+
+    #[test]
+    fn what_was_never_written_is_refused() {
+        let good = EndpointState::from(&sample(Style::Rest));
+        assert!(EndpointState { style: "telepathy".into(), ..good.clone() }.endpoint().is_none());
+        assert!(EndpointState { host: "a\0b".into(), ..good.clone() }.endpoint().is_none());
+        assert!(EndpointState { method: "M".repeat(256), ..good.clone() }.endpoint().is_none());
+        assert!(EndpointState { host: "h".repeat(65_536), ..good }.endpoint().is_none());
+    }
+}

@@ -1,0 +1,229 @@
+//! The inventory that outlives the process: read at the start, written at the end and, in `run`, in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use umbra_discovery::{Counters, Endpoint, EndpointState};
+use umbra_pipeline::Inventory;
+use umbra_store::{Codec, Reading, Store, Unreadable};
+
+use crate::config::Config;
+use crate::exit::{self, Failure};
+use crate::key;
+
+/// File of the state directory with the key that this state's hashes are made with: counts of clients can only be joined
+/// under one key.
+const KEY_FILE: &str = "fleet.key";
+
+/// The rows of endpoints.
+struct Endpoints;
+
+impl Codec for Endpoints {
+    type Value = Endpoint;
+    const KIND: &'static str = "endpoint";
+    const VERSION: u32 = 1;
+
+    fn write(value: &Endpoint, out: &mut Vec<u8>) {
+        // Writing to memory cannot fail, and the state has no map whose keys are not text.
+        let _ = serde_json::to_writer(out, &EndpointState::from(value));
+    }
+
+    fn read(_: u32, bytes: &[u8]) -> Result<Endpoint, Unreadable> {
+        let state: EndpointState = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
+        state.endpoint().ok_or(Unreadable)
+    }
+
+    fn merge(value: &mut Endpoint, other: Endpoint) {
+        value.merge(&other);
+    }
+}
+
+/// The one row of what did not become an endpoint.
+struct LeftOut;
+
+impl Codec for LeftOut {
+    type Value = Counters;
+    const KIND: &'static str = "left_out";
+    const VERSION: u32 = 1;
+
+    fn write(value: &Counters, out: &mut Vec<u8>) {
+        let _ = serde_json::to_writer(out, value);
+    }
+
+    fn read(_: u32, bytes: &[u8]) -> Result<Counters, Unreadable> {
+        serde_json::from_slice(bytes).map_err(|_| Unreadable)
+    }
+
+    fn merge(value: &mut Counters, other: Counters) {
+        value.merge(&other);
+    }
+}
+
+/// Key of an endpoint's row.
+fn row_key(endpoint: &Endpoint) -> Vec<u8> {
+    [endpoint.host(), endpoint.route(), endpoint.method(), endpoint.style.name()].join("\0").into_bytes()
+}
+
+/// The state directory of a run.
+pub(crate) struct State {
+    store: Store,
+    directory: PathBuf,
+}
+
+impl State {
+    /// Opens the state directory, if there is to be one.
+    pub(crate) fn open(config: &Config) -> Result<Option<State>, Failure> {
+        let Some(directory) = &config.state.directory else { return Ok(None) };
+        let store = Store::open(directory).map_err(|error| failure(&error))?;
+        if let Some(aside) = store.set_aside() {
+            tell!(
+                "umbra: warning: the inventory in {} cannot be used and was set aside as {}; beginning a new one",
+                directory.display(),
+                aside.display()
+            );
+        }
+        Ok(Some(State { store, directory: directory.clone() }))
+    }
+
+    /// The key of the configuration; else that of the state directory, made at the first time; else one for this run.
+    pub(crate) fn fleet_key(state: Option<&State>, config: &Config) -> Result<[u8; 32], Failure> {
+        match (&config.redaction.key_file, state) {
+            (None, Some(state)) => {
+                let path = state.directory.join(KEY_FILE);
+                if !path.exists() {
+                    make_key(&path).map_err(|error| Failure::new(exit::IO, format!("{}: {error}", path.display())))?;
+                }
+                key::fleet_key(Some(&path))
+            }
+            (file, _) => key::fleet_key(file.as_deref()),
+        }
+    }
+
+    /// Adds what earlier runs found.
+    pub(crate) fn restore(&self, inventory: &mut Inventory) -> Result<(), Failure> {
+        let unreadable = restore(&self.store, inventory)?;
+        if unreadable > 0 {
+            tell!("umbra: warning: {unreadable} rows of {} cannot be read", self.store.file().display());
+        }
+        Ok(())
+    }
+
+    /// Makes the inventory what is kept. `None` keeps nothing.
+    pub(crate) fn save(state: &mut Option<State>, inventory: &Inventory) -> Result<(), Failure> {
+        let Some(state) = state else { return Ok(()) };
+        let mut newest = 0;
+        let write = |store: &mut Store| -> Result<(), umbra_store::Error> {
+            let mut writing = store.begin()?;
+            writing.clear::<Endpoints>()?;
+            for endpoint in inventory.endpoints() {
+                newest = newest.max(endpoint.last_seen.nanos());
+                writing.put::<Endpoints>(&row_key(endpoint), endpoint, endpoint.last_seen.nanos())?;
+            }
+            writing.put::<LeftOut>(b"", inventory.endpoint_counters(), newest)?;
+            writing.commit()
+        };
+        let mut write = write;
+        write(&mut state.store).map_err(|error| failure(&error))
+    }
+}
+
+/// A key of the kernel's random generator, that nobody else may read.
+fn make_key(path: &Path) -> io::Result<()> {
+    let mut key = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(&key)?;
+    file.sync_all()
+}
+
+/// Adds the rows of a store to an inventory. Says how many cannot be read.
+fn restore(store: &Store, inventory: &mut Inventory) -> Result<u64, Failure> {
+    let Reading { rows, unreadable } = store.read::<Endpoints>().map_err(|error| failure(&error))?;
+    rows.iter().for_each(|(_, endpoint)| inventory.restore(endpoint));
+    if let Some(counters) = store.read_one::<LeftOut>(b"").map_err(|error| failure(&error))? {
+        inventory.restore_left_out(&counters);
+    }
+    Ok(unreadable)
+}
+
+/// `umbra inventory`: what the stores hold, joined.
+pub(crate) fn read_inventory(paths: &[PathBuf]) -> Result<Inventory, Failure> {
+    // Nothing that is kept is left out of the print.
+    let config =
+        umbra_discovery::Config { endpoints: usize::MAX >> 1, unconfirmed: usize::MAX >> 1, ..Default::default() };
+    let mut inventory = Inventory::new(config, 1);
+    let mut runs = BTreeSet::new();
+    for path in paths {
+        let store = Store::open_to_read(path).map_err(|error| failure(&error))?;
+        if !store.runs().map_err(|error| failure(&error))?.into_iter().all(|run| runs.insert(run)) {
+            return Err(failure(&umbra_store::Error::Overlap { file: path.clone() }));
+        }
+        let unreadable = restore(&store, &mut inventory)?;
+        if unreadable > 0 {
+            tell!("umbra: warning: {unreadable} rows of {} cannot be read", path.display());
+        }
+    }
+    Ok(inventory)
+}
+
+/// What `run` writes while it goes on: the newest word of each worker on the endpoints it has seen lately.
+pub(crate) struct Saver {
+    earlier: BTreeMap<Vec<u8>, Endpoint>,
+    workers: Vec<BTreeMap<Vec<u8>, Endpoint>>,
+    changed: BTreeSet<Vec<u8>>,
+}
+
+impl Saver {
+    /// For a number of workers, on top of what earlier runs found.
+    pub(crate) fn new(earlier: &Inventory, workers: usize) -> Saver {
+        let earlier = earlier.endpoints().into_iter().map(|endpoint| (row_key(endpoint), endpoint.clone())).collect();
+        Saver { earlier, workers: vec![BTreeMap::new(); workers], changed: BTreeSet::new() }
+    }
+
+    /// Takes a worker's word.
+    pub(crate) fn take(&mut self, worker: usize, endpoints: Vec<Endpoint>) {
+        let Some(known) = self.workers.get_mut(worker) else { return };
+        for endpoint in endpoints {
+            let key = row_key(&endpoint);
+            self.changed.insert(key.clone());
+            known.insert(key, endpoint);
+        }
+    }
+
+    /// Writes what has changed since the last time.
+    pub(crate) fn save(&mut self, state: &mut State) -> Result<(), Failure> {
+        let write = |store: &mut Store| -> Result<(), umbra_store::Error> {
+            let mut writing = store.begin()?;
+            for key in &self.changed {
+                let mut parts =
+                    self.earlier.get(key).into_iter().chain(self.workers.iter().filter_map(|it| it.get(key)));
+                let Some(mut whole) = parts.next().cloned() else { continue };
+                parts.for_each(|part| whole.merge(part));
+                writing.put::<Endpoints>(key, &whole, whole.last_seen.nanos())?;
+            }
+            writing.commit()
+        };
+        if !self.changed.is_empty() {
+            write(&mut state.store).map_err(|error| failure(&error))?;
+            self.changed.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The exit code of a store's error.
+fn failure(error: &umbra_store::Error) -> Failure {
+    use umbra_store::Error;
+    let code = match error {
+        Error::NoState { .. } => exit::NO_INPUT,
+        Error::NewerState { .. } | Error::Overlap { .. } => exit::BAD_DATA,
+        Error::Unsafe { .. } => exit::NO_PERMISSION,
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => exit::NO_PERMISSION,
+        Error::Config { .. } => exit::CONFIG,
+        _ => exit::IO,
+    };
+    Failure::new(code, error)
+}
