@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(name = "umbra", version, about, max_term_width = 100, arg_required_else_help = true)]
 #[command(
     after_help = "Short forms: `umbra -r FILE [BPF…]` is `umbra replay FILE -- BPF…`, `umbra -i IFACE [BPF…]` is `umbra run`.
-Exit codes: 64 usage, 65 bad data, 66 no input, 70 internal, 74 input/output, 77 no permission, 78 configuration."
+Exit codes: 1 what --fail-on names was found, 64 usage, 65 bad data, 66 no input, 70 internal, 74 input/output, 77 no permission, 78 configuration."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Print the inventory that `run` and `replay` keep with `--state`.
     Inventory(Inventory),
+    /// Compare the endpoints of captures, or of a kept inventory, with API specifications (OpenAPI 3.1, 3.0, Swagger 2.0).
+    Diff(Diff),
     /// Check a configuration file, and that what it names can be used.
     Check(Check),
     /// Print the JSON Schema of a published record.
@@ -92,6 +94,90 @@ pub(crate) struct Replay {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// Capture files, directories of them, or `-` for stdin.
+    #[arg(required_unless_present = "state", conflicts_with = "state", value_name = "FILE|DIR|-")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Instead of captures, the inventory that `run` and `replay` keep; may be given several times.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) state: Vec<PathBuf>,
+    /// Specification, or a directory of them; may be given several times. `=HOST` binds it to hosts instead of those
+    /// that its servers name.
+    #[arg(long = "spec", required = true, value_name = "FILE|DIR[=HOST,…]")]
+    pub(crate) specs: Vec<String>,
+    /// Exit with 1 if there is any of these.
+    #[arg(long, value_enum, value_name = "KINDS", value_delimiter = ',')]
+    pub(crate) fail_on: Vec<FailOn>,
+    /// How to print what was found.
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = DiffFormat::Table)]
+    pub(crate) format: DiffFormat,
+    /// Configuration file (TOML).
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Worker threads; flows are spread over them.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+    /// Only packets that match this BPF filter.
+    #[arg(long, value_name = "BPF")]
+    pub(crate) filter: Option<String>,
+    /// Progress: auto asks whether stderr is a terminal.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+    /// Print no summary and no progress, only errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+impl Diff {
+    /// The options of a replay that prints no inventory.
+    pub(crate) fn common(&self) -> Common {
+        Common {
+            config: self.config.clone(),
+            print_config: false,
+            events: None,
+            har: None,
+            state: None,
+            format: Some(Format::None),
+            workers: self.workers,
+            reveal: Vec::new(),
+            key_file: None,
+            filter: self.filter.clone(),
+            color: self.color,
+            quiet: self.quiet,
+        }
+    }
+}
+
+/// What makes `umbra diff` end with 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Called, but not documented.
+    Shadow,
+    /// No specification for the host or base path.
+    Unmanaged,
+    /// Deprecated or gone from the newest version, but called.
+    Zombie,
+    /// Documented and observable, but not seen.
+    Orphan,
+    /// Different from what is documented.
+    Drift,
+    /// Any of these.
+    Any,
+}
+
+/// How `umbra diff` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    /// Columns for people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Run {
     /// Interface to listen on; may be given several times.
     #[arg(short, long = "interface", value_name = "IFACE")]
@@ -130,6 +216,9 @@ pub(crate) struct Check {
     /// Capture files to try to open.
     #[arg(value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,
+    /// API specifications to try to read; may be given several times.
+    #[arg(long = "spec", value_name = "FILE|DIR")]
+    pub(crate) specs: Vec<String>,
 }
 
 #[derive(Debug, Args)]

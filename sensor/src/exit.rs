@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+/// What `--fail-on` names was found.
+pub(crate) const FOUND: i32 = 1;
 /// Wrong command line.
 pub(crate) const USAGE: i32 = 64;
 /// Input that is cut or corrupt.

@@ -9,6 +9,7 @@ macro_rules! tell {
 
 mod cli;
 mod config;
+mod diff;
 mod dispatch;
 mod exit;
 mod key;
@@ -22,6 +23,7 @@ mod report;
 mod run;
 mod session;
 mod signals;
+mod specs;
 mod state;
 
 use std::io::Write as _;
@@ -78,6 +80,12 @@ fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Run(args) => run(&args),
         Command::Inventory(args) => inventory(&args),
+        Command::Diff(args) => {
+            let common = args.common();
+            let Some(config) = configure(&common, &[], diff::quiet)? else { return Ok(()) };
+            signals::install()?;
+            diff::diff(&args, &common, &config)
+        }
         Command::Check(args) => check(&args),
         Command::Schema(_) => print(umbra_event::EVENT_SCHEMA.as_bytes()),
         Command::Completions { shell } => {
@@ -155,6 +163,16 @@ fn check(args: &cli::Check) -> Result<(), Failure> {
         let mut files = umbra_capture::file::FileSet::open(&args.files, options)
             .map_err(|error| session::capture_failure(&error))?;
         while files.next_batch().map_err(|error| session::capture_failure(&error))?.is_some() {}
+    }
+    if !args.specs.is_empty() {
+        let read = specs::read(&args.specs)?;
+        for spec in &read.specs {
+            let name = specs::shown(&spec.spec.name);
+            tell!("{name}: {} operations, {} flaws", spec.spec.operations.len(), spec.spec.issues.len());
+        }
+        if read.unreadable > 0 {
+            return Err(Failure::reported(exit::BAD_DATA));
+        }
     }
     print(b"ok\n")
 }

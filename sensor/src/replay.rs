@@ -1,10 +1,11 @@
 //! `umbra replay`: capture files through one worker in this thread, or through several fed by it.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use umbra_capture::file::{Batch, FileSet, Options};
 use umbra_event::Source;
-use umbra_pipeline::Worker;
+use umbra_pipeline::{Inventory, Worker};
 use umbra_wire::{Packet, PacketClock, Timestamp};
 
 use crate::config::Config;
@@ -20,14 +21,29 @@ const TICK: Duration = Duration::from_secs(1);
 /// Event bytes a worker gathers before it takes the writer's lock: few enough to stay in the L2 cache beside a batch of packets.
 pub(crate) const FLUSH_BYTES: usize = 128 * 1024;
 
-/// Replays `paths`.
+/// Reads captures and prints the inventory.
 pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), Failure> {
+    let Gathered { inventory, session, failure } = gather(&args.files, &args.common, config)?;
+    session.print_inventory(&inventory)?;
+    failure.map_or(Ok(()), Err)
+}
+
+/// What captures hold.
+pub(crate) struct Gathered {
+    pub(crate) inventory: Inventory,
+    pub(crate) session: Session,
+    /// A file that could not be read to its end; what was read counts.
+    pub(crate) failure: Option<Failure>,
+}
+
+/// Reads captures to their end, writing events on the way.
+pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Config) -> Result<Gathered, Failure> {
     let mut state = State::open(config)?;
     let key = State::fleet_key(state.as_ref(), config)?;
     let session = Session::open(config, key, Source::Replay, false)?;
     let options = Options { filter: config.capture.filter.clone(), ..Options::default() };
-    let mut files = FileSet::open(&args.files, options).map_err(|error| session::capture_failure(&error))?;
-    let progress = Progress::new(&args.common, files.progress().bytes_total);
+    let mut files = FileSet::open(paths, options).map_err(|error| session::capture_failure(&error))?;
+    let progress = Progress::new(common, files.progress().bytes_total);
     let started = Instant::now();
     let mut source = Packets { files: &mut files, progress, first_failure: None, packets: 0 };
     let workers = match usize::from(config.sensor.workers) {
@@ -41,17 +57,13 @@ pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), F
     for worker in &workers {
         inventory.add(worker);
     }
-    if !args.common.quiet {
+    if !common.quiet {
         let (megabytes, seconds) = (files.progress().bytes_read as f64 / 1e6, started.elapsed().as_secs_f64());
         tell!("{packets} packets read, {megabytes:.1} MB in {seconds:.2} s");
         session::summary(inventory.counters(), &session.output);
     }
     State::save(&mut state, &inventory)?;
-    session.print_inventory(&inventory)?;
-    match first_failure {
-        Some(failure) => Err(failure),
-        None => Ok(()),
-    }
+    Ok(Gathered { inventory, session, failure: first_failure })
 }
 
 /// Batches of packets; a damaged file is reported and the others go on.

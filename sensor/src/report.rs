@@ -130,7 +130,7 @@ fn notes(endpoint: &Endpoint) -> String {
 }
 
 /// A captured name for a terminal: control and other unprintable characters cannot act on it (F078).
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -28,6 +28,7 @@ fn observed(spec: &Spec) -> Vec<Observed> {
             host: "h.test".into(),
             operation: operation.clone(),
             looked_at: vec![Location::Query, Location::Header, Location::Cookie],
+            bodies: true,
             ..Observed::default()
         })
         .collect()

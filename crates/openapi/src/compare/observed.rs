@@ -21,6 +21,8 @@ pub struct Observed {
     pub unauthenticated: u64,
     /// Places of parameters that were looked at. Where none were looked at, none are missing.
     pub looked_at: Vec<Location>,
+    /// Request bodies were looked at: without one, one was never there.
+    pub bodies: bool,
 }
 
 /// How much of a host's traffic could be read.

@@ -1,0 +1,224 @@
+//! `umbra diff`: endpoints of captures against API specifications.
+
+mod document;
+mod sarif;
+mod table;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use umbra_discovery::Endpoint;
+use umbra_openapi::{
+    Conformance, Coverage, Drift, Evidence, HostWindow, Observable, Observed, Operation, OperationRef, Response,
+    Schemas, SpecSet, Status,
+};
+use umbra_pipeline::Inventory;
+
+use crate::cli::{Common, Diff, DiffFormat, FailOn};
+use crate::config::Config;
+use crate::exit::{self, Failure};
+use crate::replay::{self, Gathered};
+use crate::{specs, state};
+
+/// Only the comparison is printed: no events and no state are written, whatever the configuration says.
+pub(crate) fn quiet(config: &mut Config) {
+    config.output.events = None;
+    config.output.har = None;
+    config.state.directory = None;
+}
+
+/// Reads specifications and captures, compares, prints.
+pub(crate) fn diff(args: &Diff, common: &Common, config: &Config) -> Result<(), Failure> {
+    // Before the captures, which may take long.
+    let read = specs::read(&args.specs)?;
+    if read.specs.is_empty() {
+        return Err(Failure::reported(exit::BAD_DATA));
+    }
+    let set = SpecSet::new(read.specs);
+    for spec in set.unbound() {
+        let name = specs::shown(&spec.name);
+        tell!("umbra: warning: {name} names no host and is not compared; bind it with --spec {name}=HOST");
+    }
+    let (inventory, failure) = if args.state.is_empty() {
+        let Gathered { inventory, failure, .. } = replay::gather(&args.files, common, config)?;
+        (inventory, failure)
+    } else {
+        (state::read_inventory(&args.state)?, None)
+    };
+    let findings = Findings::new(&set, &inventory);
+    let text = match args.format {
+        DiffFormat::Table => table::write(&findings),
+        DiffFormat::Json => document::write(&findings),
+        DiffFormat::Sarif => sarif::write(&findings),
+    };
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            return Err(Failure::new(exit::IO, format!("cannot write to stdout: {error}")));
+        }
+        _ => {}
+    }
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    // Half of the specifications would pass what the other half forbids.
+    if read.unreadable > 0 {
+        return Err(Failure::reported(exit::BAD_DATA));
+    }
+    match findings.fails(&args.fail_on) {
+        true => Err(Failure::reported(exit::FOUND)),
+        false => Ok(()),
+    }
+}
+
+/// One finding: an endpoint that is not as documented, or an operation that was not seen.
+pub(crate) struct Finding {
+    /// `shadow`, `unmanaged`, `zombie`, `orphan`, `drift`.
+    pub(crate) kind: &'static str,
+    pub(crate) host: String,
+    pub(crate) method: String,
+    /// Route of the inventory; of an orphan, the documented template.
+    pub(crate) route: String,
+    /// Why, in a few words.
+    pub(crate) reason: String,
+    pub(crate) requests: u64,
+    /// The operation that documents it.
+    pub(crate) operation: Option<OperationRef>,
+    pub(crate) drift: Vec<Drift>,
+    pub(crate) more_drift: usize,
+    /// Of an orphan: whether it could have been seen.
+    pub(crate) observable: Option<Observable>,
+}
+
+/// All findings, in the order of host, route and method, by kind.
+pub(crate) struct Findings<'a> {
+    pub(crate) set: &'a SpecSet,
+    pub(crate) list: Vec<Finding>,
+    /// Endpoints compared.
+    pub(crate) endpoints: usize,
+    pub(crate) documented: usize,
+}
+
+/// Kinds of findings in the order in which they are told.
+pub(crate) const KINDS: [&str; 5] = ["shadow", "zombie", "drift", "unmanaged", "orphan"];
+
+impl<'a> Findings<'a> {
+    fn new(set: &'a SpecSet, inventory: &Inventory) -> Findings<'a> {
+        let endpoints: Vec<&Endpoint> =
+            inventory.endpoints().into_iter().filter(|endpoint| endpoint.confirmed).collect();
+        let observed: Vec<Observed> = endpoints.iter().map(|endpoint| observed(endpoint)).collect();
+        let report = set.compare(&observed, &Schemas::default(), &windows(&endpoints));
+        let mut findings = Findings { set, list: Vec::new(), endpoints: endpoints.len(), documented: 0 };
+        for (endpoint, verdict) in endpoints.iter().zip(report.verdicts) {
+            let conformance = verdict.conformance;
+            let finding = |kind, reason: &str, drift, more_drift| Finding {
+                kind,
+                host: endpoint.host().to_string(),
+                method: endpoint.method().to_string(),
+                route: endpoint.route().to_string(),
+                reason: reason.to_string(),
+                requests: endpoint.requests,
+                operation: verdict.operation,
+                drift,
+                more_drift,
+                observable: None,
+            };
+            match conformance {
+                Conformance::Documented => findings.documented += 1,
+                _ => findings.list.push(finding(conformance.name(), conformance.reason(), Vec::new(), 0)),
+            }
+            if !verdict.drift.is_empty() {
+                let reason = "differs from what is documented";
+                findings.list.push(finding("drift", reason, verdict.drift, verdict.more_drift));
+            }
+        }
+        findings.list.extend(report.orphans.into_iter().map(|orphan| {
+            Finding {
+                kind: "orphan",
+                host: orphan.host,
+                method: orphan.method,
+                route: orphan.template,
+                reason: match (orphan.observable, orphan.deprecated) {
+                    (Observable::No, _) => "documented, nothing of this host was seen",
+                    (Observable::Partly, _) => "documented, not in what could be read of this host",
+                    (Observable::Yes, true) => "documented as deprecated, not seen any more",
+                    (Observable::Yes, false) => "documented, not seen",
+                }
+                .to_string(),
+                requests: 0,
+                operation: Some(orphan.operation),
+                drift: Vec::new(),
+                more_drift: 0,
+                observable: Some(orphan.observable),
+            }
+        }));
+        let place = |kind: &str| KINDS.iter().position(|known| *known == kind);
+        findings.list.sort_by(|a, b| {
+            (place(a.kind), &a.host, &a.route, &a.method).cmp(&(place(b.kind), &b.host, &b.route, &b.method))
+        });
+        findings
+    }
+
+    pub(crate) fn count(&self, kind: &str) -> usize {
+        self.list.iter().filter(|finding| finding.kind == kind).count()
+    }
+
+    /// Whether there is anything that the operator wants to fail on. What nobody could have seen is not missing.
+    fn fails(&self, on: &[FailOn]) -> bool {
+        self.list.iter().any(|finding| {
+            finding.observable != Some(Observable::No)
+                && on.iter().any(|kind| match kind {
+                    FailOn::Any => true,
+                    FailOn::Shadow => finding.kind == "shadow",
+                    FailOn::Unmanaged => finding.kind == "unmanaged",
+                    FailOn::Zombie => finding.kind == "zombie",
+                    FailOn::Orphan => finding.kind == "orphan",
+                    FailOn::Drift => finding.kind == "drift",
+                })
+        })
+    }
+
+    /// Name of the specification that documents a finding's operation.
+    pub(crate) fn spec_name(&self, finding: &Finding) -> Option<&str> {
+        finding.operation.and_then(|at| self.set.spec(at)).map(|spec| spec.name.as_str())
+    }
+}
+
+/// An endpoint of the inventory for the comparison.
+fn observed(endpoint: &Endpoint) -> Observed {
+    let responses = endpoint.statuses.iter().map(|(status, _)| Response {
+        status: Status::Code(*status),
+        content: Vec::new(),
+        headers: Vec::new(),
+    });
+    Observed {
+        host: endpoint.host().to_string(),
+        operation: Operation {
+            method: endpoint.method().to_string(),
+            template: endpoint.route().to_string(),
+            responses: responses.collect(),
+            evidence: Some(Evidence {
+                // Routes are decided by the shape of each segment alone: a literal may well be a value.
+                confidence: 0.5,
+                requests: endpoint.requests,
+                first_seen_ns: endpoint.first_seen.nanos(),
+                last_seen_ns: endpoint.last_seen.nanos(),
+            }),
+            ..Operation::default()
+        },
+        ..Observed::default()
+    }
+}
+
+/// Of each host with traffic, whether it was seen whole: up to one transaction in a hundred may lack something.
+fn windows(endpoints: &[&Endpoint]) -> Vec<HostWindow> {
+    let mut hosts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for endpoint in endpoints {
+        let (requests, incomplete) = hosts.entry(endpoint.host()).or_default();
+        *requests = requests.saturating_add(endpoint.requests);
+        *incomplete = incomplete.saturating_add(endpoint.coverage.incomplete);
+    }
+    let coverage = |(requests, incomplete): (u64, u64)| {
+        if incomplete.saturating_mul(100) <= requests { Coverage::Whole } else { Coverage::Partly }
+    };
+    hosts.into_iter().map(|(host, counts)| HostWindow { host: host.to_string(), coverage: coverage(counts) }).collect()
+}
