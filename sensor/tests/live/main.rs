@@ -316,3 +316,34 @@ fn f102_a_sink_that_fails_while_listening() {
     assert!(ended && output.status.success(), "{:?}: {stderr}", output.status);
     assert!(!stderr.contains("umbra:"), "{stderr}");
 }
+
+/// Killed without warning it loses no more than it had not saved, and the next start goes on from there; others read meanwhile.
+#[test]
+fn f086_a_killed_sensor_keeps_the_inventory() {
+    let Some(lab) = Lab::open("state") else { return };
+    let (config, state) = (lab.dir.join("umbra.toml"), lab.dir.join("state"));
+    fs::write(&config, format!("[state]\ndirectory = \"{}\"\nsave_seconds = 1\n", state.display())).unwrap();
+    let config = config.to_str().unwrap().to_owned();
+    let fetch = || (0..20).for_each(|number| assert!(lab.curl(&[&format!("http://10.78.0.1/api/{number}")])));
+    let kept = || {
+        let words = ["inventory", "-c", &config, "--format", "json"];
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_umbra")).args(words).output().unwrap();
+        let endpoints = serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_default();
+        let requests =
+            endpoints["endpoints"].as_array().into_iter().flatten().map(|it| it["requests"].as_u64().unwrap());
+        requests.sum::<u64>()
+    };
+    let mut sensor = lab.sensor(&["-c", &config]);
+    fetch();
+    assert!(wait_until(STOP, || kept() == 20), "{} kept: {}", kept(), sensor.log());
+    signal(&sensor.child, "KILL");
+    assert!(wait_until(STOP, || sensor.ended().is_some()));
+    assert_eq!(kept(), 20);
+
+    let mut sensor = lab.sensor(&["-c", &config]);
+    fetch();
+    assert!(wait_until(STOP, || kept() == 40), "{} kept: {}", kept(), sensor.log());
+    fetch();
+    sensor.stop();
+    assert_eq!(kept(), 60);
+}
