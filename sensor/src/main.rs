@@ -155,6 +155,7 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
 fn check(args: &cli::Check) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
     key::fleet_key(config.redaction.key_file.as_deref())?;
+    state::check(&config)?;
     let options = umbra_capture::file::Options { filter: config.capture.filter.clone(), ..Default::default() };
     if let Some(filter) = &config.capture.filter {
         umbra_capture::filter::check(filter).map_err(|error| session::capture_failure(&error))?;

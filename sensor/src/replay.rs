@@ -11,6 +11,7 @@ use umbra_wire::{Packet, PacketClock, Timestamp};
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::exit::{self, Failure};
+use crate::key;
 use crate::progress::Progress;
 use crate::session::{self, Session};
 use crate::signals;
@@ -39,7 +40,8 @@ pub(crate) struct Gathered {
 /// Reads captures to their end, writing events on the way.
 pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Config) -> Result<Gathered, Failure> {
     let mut state = State::open(config)?;
-    let key = State::fleet_key(state.as_ref(), config)?;
+    let file_key = config.redaction.key_file.as_deref().map(|file| key::fleet_key(Some(file))).transpose()?;
+    let key = State::fleet_key(state.as_mut(), file_key)?;
     let session = Session::open(config, key, Source::Replay, false)?;
     let options = Options { filter: config.capture.filter.clone(), ..Options::default() };
     let mut files = FileSet::open(paths, options).map_err(|error| session::capture_failure(&error))?;

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         .map_err(|error| session::capture_failure(&error))?;
     // As the user that we are now: it is this one who comes back to it.
     let mut state = State::open(&config)?;
-    let key = file_key.map_or_else(|| State::fleet_key(state.as_ref(), &config), Ok)?;
+    let key = State::fleet_key(state.as_mut(), file_key)?;
     let session = Session::open(&config, key, Source::Live, true)?;
     let mut inventory = session.inventory(sources.len(), state.as_ref())?;
     let mut saver = state.is_some().then(|| Saver::new(&inventory, sources.len()));

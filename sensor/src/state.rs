@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use umbra_discovery::{Counters, Endpoint, EndpointState};
+use umbra_event::FleetKey;
 use umbra_pipeline::Inventory;
 use umbra_store::{Codec, Reading, Store, Unreadable};
 
@@ -62,6 +63,25 @@ impl Codec for LeftOut {
     }
 }
 
+/// The one row that says which fleet key the hashes of this state are made with.
+struct KeyFingerprint;
+
+impl Codec for KeyFingerprint {
+    type Value = [u8; 8];
+    const KIND: &'static str = "key";
+    const VERSION: u32 = 1;
+
+    fn write(value: &[u8; 8], out: &mut Vec<u8>) {
+        out.extend_from_slice(value);
+    }
+
+    fn read(_: u32, bytes: &[u8]) -> Result<[u8; 8], Unreadable> {
+        bytes.try_into().map_err(|_| Unreadable)
+    }
+
+    fn merge(_: &mut [u8; 8], _: [u8; 8]) {}
+}
+
 /// Key of an endpoint's row.
 fn row_key(endpoint: &Endpoint) -> Vec<u8> {
     [endpoint.host(), endpoint.route(), endpoint.method(), endpoint.style.name()].join("\0").into_bytes()
@@ -88,17 +108,44 @@ impl State {
         Ok(Some(State { store, directory: directory.clone() }))
     }
 
-    /// The key of the configuration; else that of the state directory, made at the first time; else one for this run.
-    pub(crate) fn fleet_key(state: Option<&State>, config: &Config) -> Result<[u8; 32], Failure> {
-        match (&config.redaction.key_file, state) {
+    /// The key of the key file, if there is one; else that of the state directory, made at the first time; else one for this run.
+    pub(crate) fn fleet_key(state: Option<&mut State>, file: Option<[u8; 32]>) -> Result<[u8; 32], Failure> {
+        let key = match (file, &state) {
+            (Some(key), _) => key,
             (None, Some(state)) => {
                 let path = state.directory.join(KEY_FILE);
                 if !path.exists() {
                     make_key(&path).map_err(|error| Failure::new(exit::IO, format!("{}: {error}", path.display())))?;
                 }
-                key::fleet_key(Some(&path))
+                key::fleet_key(Some(&path))?
             }
-            (file, _) => key::fleet_key(file.as_deref()),
+            (None, None) => key::fleet_key(None)?,
+        };
+        if let Some(state) = state {
+            state.belong_to(FleetKey::new(&key).fingerprint())?;
+        }
+        Ok(key)
+    }
+
+    /// Refuses another key than that of the runs before: clients would count twice.
+    fn belong_to(&mut self, fingerprint: [u8; 8]) -> Result<(), Failure> {
+        match self.store.read_one::<KeyFingerprint>(b"").map_err(|error| failure(&error))? {
+            Some(before) if before == fingerprint => Ok(()),
+            Some(_) => Err(Failure::new(
+                exit::CONFIG,
+                format!(
+                    "{}: the inventory is made with another fleet key: give that key file, or another state directory",
+                    self.directory.display()
+                ),
+            )),
+            None => {
+                let write = |store: &mut Store| -> Result<(), umbra_store::Error> {
+                    let mut writing = store.begin()?;
+                    writing.put::<KeyFingerprint>(b"", &fingerprint, 0)?;
+                    writing.commit()
+                };
+                write(&mut self.store).map_err(|error| failure(&error))
+            }
         }
     }
 
@@ -149,22 +196,37 @@ fn restore(store: &Store, inventory: &mut Inventory) -> Result<u64, Failure> {
     Ok(unreadable)
 }
 
+/// `umbra check`: whether what is kept can be read, if anything is yet.
+pub(crate) fn check(config: &Config) -> Result<(), Failure> {
+    match config.state.directory.as_deref().map(Store::open_to_read) {
+        None | Some(Ok(_) | Err(umbra_store::Error::NoState { .. })) => Ok(()),
+        Some(Err(error)) => Err(failure(&error)),
+    }
+}
+
 /// `umbra inventory`: what the stores hold, joined.
 pub(crate) fn read_inventory(paths: &[PathBuf]) -> Result<Inventory, Failure> {
     // Nothing that is kept is left out of the print.
     let config =
         umbra_discovery::Config { endpoints: usize::MAX >> 1, unconfirmed: usize::MAX >> 1, ..Default::default() };
     let mut inventory = Inventory::new(config, 1);
-    let mut runs = BTreeSet::new();
+    let (mut runs, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for path in paths {
         let store = Store::open_to_read(path).map_err(|error| failure(&error))?;
         if !store.runs().map_err(|error| failure(&error))?.into_iter().all(|run| runs.insert(run)) {
             return Err(failure(&umbra_store::Error::Overlap { file: path.clone() }));
         }
+        keys.extend(store.read_one::<KeyFingerprint>(b"").map_err(|error| failure(&error))?);
         let unreadable = restore(&store, &mut inventory)?;
         if unreadable > 0 {
             tell!("umbra: warning: {unreadable} rows of {} cannot be read", path.display());
         }
+    }
+    if keys.len() > 1 {
+        tell!(
+            "umbra: warning: these inventories are made with {} fleet keys: a client counts once for each",
+            keys.len()
+        );
     }
     Ok(inventory)
 }

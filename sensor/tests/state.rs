@@ -118,6 +118,23 @@ fn the_state_has_a_key_of_its_own_and_clients_join_under_it() {
 }
 
 #[test]
+fn another_key_than_before_is_refused() {
+    let scratch = Scratch::new("keys");
+    let (state, key) = (scratch.path("state"), scratch.key());
+    let capture = &captures()[1];
+    replay(&[capture], &["--state", &state]);
+    let other = umbra(&["replay", "-q", capture, "--state", &state, "--key-file", &key]);
+    assert_eq!(other.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("another fleet key"), "{other:?}");
+    // Joined for a print it is told: these clients are not known to be the same.
+    let second = scratch.path("second");
+    replay(&[capture], &["--state", &second, "--key-file", &key]);
+    let joined = umbra(&["inventory", "--state", &state, "--state", &second]);
+    assert!(joined.status.success());
+    assert!(String::from_utf8_lossy(&joined.stderr).contains("2 fleet keys"), "{joined:?}");
+}
+
+#[test]
 fn the_table_and_csv_are_printed_from_the_store() {
     let scratch = Scratch::new("formats");
     let state = scratch.path("state");

@@ -21,6 +21,7 @@ const BLOCK_BYTES: usize = 64;
 pub struct FleetKey {
     value: SipKey,
     principal: SipKey,
+    fingerprint: [u8; 8],
 }
 
 /// What a hash is of: the same bytes in two roles do not hash alike.
@@ -38,7 +39,13 @@ impl FleetKey {
         FleetKey {
             value: SipKey::derived(key, b"umbra 1 redacted value"),
             principal: SipKey::derived(key, b"umbra 1 principal"),
+            fingerprint: hmac(key, b"umbra 1 fingerprint").first_chunk().copied().unwrap_or_default(),
         }
+    }
+
+    /// Says whether two keys are the same, and nothing else of them: what was hashed under different ones cannot be joined.
+    pub fn fingerprint(&self) -> [u8; 8] {
+        self.fingerprint
     }
 
     /// The hash of bytes in a role.
