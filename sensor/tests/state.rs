@@ -174,3 +174,18 @@ fn f089_f095_f096_a_state_that_cannot_be_used_is_told_with_its_exit_code() {
     assert_eq!(std::fs::read(Path::new(&state).join("inventory.db.1.aside")).unwrap(), [0x55; 5000]);
     assert!(!run(&["inventory", "--state", &state]).is_empty());
 }
+
+#[test]
+fn no_secret_is_in_the_state_directory() {
+    let scratch = Scratch::new("secrets");
+    let state = scratch.path("state");
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/secrets/capture.pcap");
+    let seeded = |bytes: &[u8]| bytes.windows(6).any(|window| window == b"CANARY");
+    assert!(seeded(&std::fs::read(&capture).unwrap()));
+    replay(&[capture.to_str().unwrap()], &["--state", &state]);
+    let files: Vec<PathBuf> = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.iter().any(|file| file.ends_with("inventory.db")));
+    for file in files {
+        assert!(!seeded(&std::fs::read(&file).unwrap()), "{}", file.display());
+    }
+}
