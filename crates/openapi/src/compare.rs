@@ -177,6 +177,12 @@ impl SpecSet {
         for endpoint in observed {
             let operation = &endpoint.operation;
             let mut found = self.observed(&endpoint.host, &operation.method, &operation.template);
+            if !matches!(found, Found::Operations(_)) && !endpoint.matched.is_empty() && endpoint.unmatched == 0 {
+                found = Found::Operations(endpoint.matched.clone());
+            }
+            // What hides behind a variable of the inventory was seen too.
+            let behind = endpoint.matched.iter().filter(|at| literals::covers(self, **at, endpoint));
+            seen.operations.extend(behind.map(|at| (at.spec, at.operation)));
             if let Found::Operations(refs) = &mut found {
                 refs.retain(|at| !literals.speak_against(self, *at, endpoint));
                 seen.operations.extend(refs.iter().map(|at| (at.spec, at.operation)));

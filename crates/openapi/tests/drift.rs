@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use umbra_openapi::{
-    Bound, Conformance, Coverage, DriftKind, HostWindow, Limits, Location, Observable, Observed, SecurityKind, Shadow,
-    Spec, SpecSet, Status, Unmanaged, Zombie, read,
+    Bound, Conformance, Coverage, DriftKind, Found, HostWindow, Limits, Location, Observable, Observed, SecurityKind,
+    Shadow, Spec, SpecSet, Status, Unmanaged, Zombie, read,
 };
 
 fn spec(text: &str) -> Spec {
@@ -179,6 +179,70 @@ fn operations_with_servers_of_their_own_are_found_where_the_rest_is() {
     };
     assert_eq!(orphans(&[]), "POST up.test/x/up no");
     assert_eq!(orphans(&["/api/up"]), "PUT h.test/api/up yes");
+}
+
+#[test]
+fn f073_f098_the_order_of_endpoints_and_specifications_means_nothing() {
+    let text = |title: &str, paths: &str| format!("{}paths: {paths}", head(title, "1", "https://h.test"));
+    let a = text("a", "{'/a/{id}': {get: {}, put: {}}, '/a/x{y}z.{e}': {get: {deprecated: true}}, /b: {get: {}}}");
+    let b = text("b", "{'/a/{id}': {get: {}, delete: {}}, /a/me: {get: {}}, /b: {get: {deprecated: true}}}");
+    let templates = ["GET /a/{id}", "GET /a/me", "GET /a/x{1}z.{2}", "PUT /a/9", "GET /b", "POST /b", "GET /c"];
+    let verdicts = |set: &SpecSet, reversed: bool| {
+        let mut templates = templates;
+        if reversed {
+            templates.reverse();
+        }
+        let mut all: Vec<_> = templates.iter().zip(conformance(set, &templates)).collect();
+        all.sort_by_key(|(template, _)| **template);
+        all.into_iter().map(|(template, verdict)| format!("{template} {verdict:?}")).collect::<Vec<_>>()
+    };
+    let (ab, ba) = (set(&[&a, &b]), set(&[&b, &a]));
+    let expected = verdicts(&ab, false);
+    assert_eq!(verdicts(&ab, true), expected);
+    assert_eq!(verdicts(&ba, false), expected);
+    let orphans = |set: &SpecSet| {
+        let report = set.compare(&[], &Default::default(), &[]);
+        report
+            .orphans
+            .into_iter()
+            .map(|orphan| (orphan.method, orphan.template))
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(orphans(&ab), orphans(&ba));
+    // Twice the same is the same as once.
+    assert_eq!(verdicts(&set(&[&a, &b, &a, &b]), false), expected);
+}
+
+#[test]
+fn a_variable_over_documented_literals_is_what_its_requests_matched() {
+    let set = set(&[&format!(
+        "{}paths: {{/m/cpu: {{get: {{}}}}, /m/load: {{get: {{}}}}, /m/disk: {{get: {{}}}}}}",
+        head("t", "1", "https://h.test")
+    )]);
+    let mut endpoint = Observed { host: "h.test".into(), ..Observed::default() };
+    (endpoint.operation.method, endpoint.operation.template) = ("GET".into(), "/m/{x}".into());
+    let conformance = |set: &SpecSet, endpoint: &Observed| {
+        let report = set.compare(std::slice::from_ref(endpoint), &Default::default(), &[]);
+        (report.verdicts[0].conformance, report.orphans.len())
+    };
+    assert_eq!(conformance(&set, &endpoint), (Conformance::Shadow(Shadow::Path), 3));
+    for path in ["/m/cpu", "/m/load"] {
+        let Found::Operations(found) = set.request("h.test", "GET", path.as_bytes()) else { panic!("{path}") };
+        endpoint.matched.extend(found);
+    }
+    assert_eq!(conformance(&set, &endpoint), (Conformance::Documented, 1));
+    // Documented beside a variable that the template matches, and seen behind it.
+    let both = SpecSet::new(vec![Bound {
+        spec: spec(&format!(
+            "{}paths:\n  /m/cpu: {{get: {{}}}}\n  /m/load: {{get: {{}}}}\n  /m/disk: {{get: {{}}}}\n  /m/{{any}}: {{get: {{}}}}\n",
+            head("t", "1", "https://h.test")
+        )),
+        hosts: Vec::new(),
+    }]);
+    let report = both.compare(std::slice::from_ref(&endpoint), &Default::default(), &[]);
+    assert_eq!(report.orphans.iter().map(|orphan| orphan.template.as_str()).collect::<Vec<_>>(), ["/m/disk"]);
+    endpoint.unmatched = 1;
+    assert_eq!(conformance(&set, &endpoint).0, Conformance::Shadow(Shadow::Path));
 }
 
 #[test]

@@ -68,6 +68,17 @@ impl Literals {
     }
 }
 
+/// Whether an endpoint's template has no literal where the operation's has a variable: it covers the operation whole.
+pub(super) fn covers(set: &SpecSet, at: OperationRef, endpoint: &Observed) -> bool {
+    let Some(template) = set.template(at) else { return false };
+    let seen = segments(&endpoint.operation.template);
+    let literal_over_variable = segments(&template)
+        .iter()
+        .zip(&seen)
+        .any(|(documented, seen)| matches!(seen, Segment::Literal(_)) && !matches!(documented, Segment::Literal(_)));
+    !literal_over_variable
+}
+
 /// The segments before a place, variables unnamed.
 fn prefix(segments: &[Segment], place: usize) -> String {
     let mut out = String::new();

@@ -1,5 +1,6 @@
 //! What the comparison is told of the traffic.
 
+use crate::matching::OperationRef;
 use crate::model::{Location, Operation, SecurityKind};
 
 /// An endpoint that was observed. It is an [`Operation`] of the model, read like this:
@@ -23,6 +24,11 @@ pub struct Observed {
     pub looked_at: Vec<Location>,
     /// Request bodies were looked at: without one, one was never there.
     pub bodies: bool,
+    /// The operations that its successful requests matched one by one ([`SpecSet::request`](crate::SpecSet::request)), if
+    /// that was looked at. Where the template has a variable and the specifications have literals, these count.
+    pub matched: Vec<OperationRef>,
+    /// Successful requests that matched none.
+    pub unmatched: u64,
 }
 
 /// How much of a host's traffic could be read.

@@ -79,7 +79,7 @@ impl Trie {
             trie.insert(*number, operation, &mut known);
         }
         for node in &mut trie.nodes {
-            node.patterns.sort_by(|(a, _), (b, _)| a.rank().cmp(&b.rank()).then_with(|| a.cmp(b)));
+            node.patterns.sort_by(|(a, _), (b, _)| order(a, b));
             node.rests.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         }
         trie
@@ -139,15 +139,21 @@ impl Trie {
         {
             return Some(found);
         }
-        for (pattern, child) in &node.patterns {
-            search.steps = search.steps.checked_sub(1)?;
-            let fits = match part {
-                Part::Bytes(bytes) => pattern.matches(bytes),
-                Part::Pattern(seen) => pattern == *seen,
-                Part::Variable => false,
-            };
-            if fits && let Some(found) = self.step(*child, depth, PATTERN, search) {
-                return Some(found);
+        if let Part::Pattern(seen) = part
+            && let Ok(place) = node.patterns.binary_search_by(|(known, _)| order(known, seen))
+            && let Some((_, child)) = node.patterns.get(place)
+            && let Some(found) = self.step(*child, depth, PATTERN, search)
+        {
+            return Some(found);
+        }
+        if let Part::Bytes(bytes) = part {
+            for (pattern, child) in &node.patterns {
+                search.steps = search.steps.checked_sub(1)?;
+                if pattern.matches(bytes)
+                    && let Some(found) = self.step(*child, depth, PATTERN, search)
+                {
+                    return Some(found);
+                }
             }
         }
         let empty = matches!(part, Part::Bytes(b""));
@@ -183,6 +189,11 @@ impl Trie {
         search.rank.push(rank);
         self.walk(child, depth + 1, search)
     }
+}
+
+/// Best first.
+fn order(a: &Pattern, b: &Pattern) -> std::cmp::Ordering {
+    a.rank().cmp(&b.rank()).then_with(|| a.cmp(b))
 }
 
 fn leaf(node: &Node, search: &mut Search<'_, '_, '_>) -> Option<Vec<u32>> {
