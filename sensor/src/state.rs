@@ -82,9 +82,10 @@ impl Codec for KeyFingerprint {
     fn merge(_: &mut [u8; 8], _: [u8; 8]) {}
 }
 
-/// Key of an endpoint's row.
+/// Key of an endpoint's row. The id tells operations of one route apart, the route what the id leaves out.
 fn row_key(endpoint: &Endpoint) -> Vec<u8> {
-    [endpoint.host(), endpoint.route(), endpoint.method(), endpoint.style.name()].join("\0").into_bytes()
+    let id = endpoint.id_hex();
+    [endpoint.host(), endpoint.route(), endpoint.method(), endpoint.style.name(), &id].join("\0").into_bytes()
 }
 
 /// The state directory of a run.

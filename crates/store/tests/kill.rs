@@ -14,7 +14,11 @@ use std::time::Duration;
 
 use umbra_store::{Class, Codec, Config, Disk, Spool, Store, Unreadable};
 
-const KILLS: u64 = 120;
+/// Kills of the spool's process, half as many of the inventory's: `UMBRA_KILLS` makes them more.
+fn kills() -> u64 {
+    std::env::var("UMBRA_KILLS").ok().map_or(120, |kills| kills.parse().unwrap())
+}
+
 const CONFIG: Config = Config {
     cap_bytes: 1 << 30,
     segment_bytes: 64 << 10,
@@ -109,7 +113,8 @@ fn f086_kill() {
     // By class: runs and numbers in the order in which they came.
     let mut delivered: [Vec<(u64, u64)>; 2] = Default::default();
     let mut random = 0x1234_5678_9ABC_DEF1_u64;
-    for run in 1..=KILLS {
+    let kills = kills();
+    for run in 1..=kills {
         let mut child = start(run);
         let mut pipe = child.stdout.take().unwrap();
         let (begun, first_word) = std::sync::mpsc::channel();
@@ -154,8 +159,8 @@ fn f086_kill() {
         }
     }
     let repeated = delivered.iter().map(Vec::len).sum::<usize>() as u64 - records;
-    println!("f086_kill: {KILLS} kills, {} with a sync, {records} records, {repeated} delivered again", synced.len());
-    assert!(synced.len() as u64 > KILLS / 4, "killed too early to show anything");
+    println!("f086_kill: {kills} kills, {} with a sync, {records} records, {repeated} delivered again", synced.len());
+    assert!(synced.len() as u64 > kills / 4, "killed too early to show anything");
     std::fs::remove_dir_all(directory).unwrap();
 }
 
@@ -199,7 +204,8 @@ fn f086_kill_inventory() {
     let _ = std::fs::remove_dir_all(&directory);
     let mut random = 0xFEDC_BA98_7654_3211_u64;
     let mut newest = 0;
-    for _ in 0..KILLS / 2 {
+    let kills = kills() / 2;
+    for _ in 0..kills {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["child".as_ref(), directory.as_os_str(), "inventory".as_ref()])
             .stdout(Stdio::piped())
@@ -225,7 +231,7 @@ fn f086_kill_inventory() {
         assert!(generation == told || generation == told + 1, "{told} was committed, {generation} is there");
         newest = generation;
     }
-    println!("f086_kill_inventory: {} kills, {newest} transactions", KILLS / 2);
+    println!("f086_kill_inventory: {kills} kills, {newest} transactions");
     std::fs::remove_dir_all(directory).unwrap();
 }
 
