@@ -152,12 +152,21 @@ pub(crate) struct Inventory {
     pub(crate) endpoints: usize,
     /// Endpoints kept that no success has confirmed.
     pub(crate) unconfirmed: usize,
+    /// Transactions of an endpoint whose parameters and bodies are looked at before they become fewer; 0: none are.
+    pub(crate) look_first: u16,
+    /// One of so many at least is always looked at; 1: every one.
+    pub(crate) look_every: u16,
 }
 
 impl Default for Inventory {
     fn default() -> Self {
         let discovery = umbra_discovery::Config::default();
-        Inventory { endpoints: discovery.endpoints, unconfirmed: discovery.unconfirmed }
+        Inventory {
+            endpoints: discovery.endpoints,
+            unconfirmed: discovery.unconfirmed,
+            look_first: discovery.sampling.first,
+            look_every: discovery.sampling.every,
+        }
     }
 }
 
@@ -329,6 +338,8 @@ impl Config {
         config.discovery.hash_seed = seed;
         config.discovery.endpoints = self.inventory.endpoints;
         config.discovery.unconfirmed = self.inventory.unconfirmed;
+        config.discovery.sampling =
+            umbra_discovery::SamplingConfig { first: self.inventory.look_first, every: self.inventory.look_every };
         config.memory_bytes = memory / workers;
         config.event.source = source;
         config.event.sensor_id = self.sensor.id.as_str().into();

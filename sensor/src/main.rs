@@ -22,6 +22,7 @@ mod report;
 #[cfg(feature = "live")]
 mod run;
 mod session;
+mod shapes;
 mod signals;
 mod specs;
 mod state;

@@ -9,6 +9,7 @@ use umbra_event::write_rfc3339;
 use umbra_pipeline::Inventory;
 
 use crate::cli::Format;
+use crate::shapes;
 
 /// Writes the inventory.
 pub(crate) fn write_inventory(inventory: &Inventory, format: Format, out: &mut dyn io::Write) -> io::Result<()> {
@@ -23,15 +24,15 @@ pub(crate) fn write_inventory(inventory: &Inventory, format: Format, out: &mut d
     }
 }
 
-/// Rows of the table: confirmed endpoints, grouped by host.
+/// Rows of the table: confirmed endpoints, grouped by host; pages and files of web sites are only counted.
 fn table(inventory: &Inventory) -> String {
-    let endpoints = inventory.endpoints();
+    let (endpoints, web): (Vec<&Endpoint>, Vec<&Endpoint>) =
+        inventory.endpoints().into_iter().partition(|endpoint| endpoint.style.is_api());
     let (confirmed, unconfirmed): (Vec<&Endpoint>, Vec<&Endpoint>) =
         endpoints.into_iter().partition(|endpoint| endpoint.confirmed);
     let mut text = String::new();
     let method_width = confirmed.iter().map(|endpoint| endpoint.method().len()).max().unwrap_or(0).max(6);
-    let route_width =
-        confirmed.iter().map(|endpoint| shown(endpoint.route()).chars().count()).max().unwrap_or(0).max(5);
+    let route_width = confirmed.iter().map(|endpoint| label(endpoint).chars().count()).max().unwrap_or(0).max(5);
     let mut host = None;
     for endpoint in &confirmed {
         if host != Some(endpoint.host()) {
@@ -48,7 +49,7 @@ fn table(inventory: &Inventory) -> String {
             text,
             "  {:method_width$}  {:route_width$}  {:>9}  {:>9}  {:>7}  {:>7}  {:>7}  {:<9}  {:<19}  {}",
             endpoint.method(),
-            shown(endpoint.route()),
+            label(endpoint),
             endpoint.requests,
             endpoint.status_class(1) + endpoint.status_class(2) + endpoint.status_class(3),
             endpoint.status_class(4),
@@ -70,21 +71,34 @@ fn table(inventory: &Inventory) -> String {
         confirmed.len(),
         unconfirmed.len()
     );
+    let confirmed = web.iter().filter(|endpoint| endpoint.confirmed);
+    let (pages, requests) = confirmed.fold((0, 0), |(pages, requests), page| (pages + 1, requests + page.requests));
+    if pages > 0 {
+        let _ = writeln!(text, "set aside: {pages} pages and files of web sites, {requests} requests");
+    }
     text
+}
+
+/// Route and operation of a row.
+fn label(endpoint: &Endpoint) -> String {
+    match endpoint.operation() {
+        Some(operation) => format!("{} {}", shown(endpoint.route()), shown(operation)),
+        None => shown(endpoint.route()),
+    }
 }
 
 /// One line for each endpoint, confirmed or not, after a header line (RFC 4180).
 fn csv(inventory: &Inventory) -> String {
     let mut text = String::from(
         "endpoint_id,host,method,route,style,confirmed,requests,unanswered,status_1xx,status_2xx,status_3xx,status_4xx,\
-         status_5xx,clients,request_bytes,response_bytes,first_seen,last_seen,incomplete\r\n",
+         status_5xx,clients,request_bytes,response_bytes,first_seen,last_seen,incomplete,operation\r\n",
     );
     for endpoint in inventory.endpoints() {
         let names = [endpoint.host(), endpoint.method(), endpoint.route()].map(cell);
         let classes: Vec<String> = (1..=5).map(|class| endpoint.status_class(class).to_string()).collect();
         let _ = write!(
             text,
-            "{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
+            "{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
             endpoint.id_hex(),
             names.join(","),
             endpoint.style.name(),
@@ -98,6 +112,7 @@ fn csv(inventory: &Inventory) -> String {
             time(endpoint.first_seen.nanos()),
             time(endpoint.last_seen.nanos()),
             endpoint.coverage.incomplete,
+            cell(endpoint.operation().unwrap_or_default()),
         );
     }
     text
@@ -160,7 +175,7 @@ fn endpoint(endpoint: &Endpoint) -> Value {
     let statuses: serde_json::Map<String, Value> =
         endpoint.statuses.iter().map(|(status, count)| (status.to_string(), json!(count))).collect();
     let facts = &endpoint.coverage;
-    json!({
+    let mut row = json!({
         "endpoint_id": endpoint.id_hex(),
         "style": endpoint.style.name(),
         "host": endpoint.host(),
@@ -185,5 +200,14 @@ fn endpoint(endpoint: &Endpoint) -> Value {
             "one_sided": facts.one_sided,
             "tainted": facts.tainted,
         },
-    })
+    });
+    if let Some(members) = row.as_object_mut() {
+        if let Some(operation) = endpoint.operation() {
+            members.insert("operation".into(), operation.into());
+        }
+        if let Some(learnt) = &endpoint.learnt {
+            shapes::add(learnt, members);
+        }
+    }
+    row
 }

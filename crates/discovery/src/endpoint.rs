@@ -1,52 +1,11 @@
 //! What is known of one endpoint.
 
 use serde::{Deserialize, Serialize};
-use umbra_http::Transaction;
 use umbra_wire::Timestamp;
 
 use crate::clients::Clients;
-
-/// How an API is built, each with its own notion of an operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Style {
-    /// Resources addressed by paths.
-    #[default]
-    Rest,
-    /// gRPC and gRPC-Web: the path is `/package.Service/Method`.
-    Grpc,
-    /// A WebSocket.
-    WebSocket,
-    /// A stream of Server-Sent Events.
-    ServerSentEvents,
-}
-
-impl Style {
-    /// All of them.
-    pub const ALL: [Style; 4] = [Style::Rest, Style::Grpc, Style::WebSocket, Style::ServerSentEvents];
-
-    /// The name in records.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Style::Rest => "rest",
-            Style::Grpc => "grpc",
-            Style::WebSocket => "websocket",
-            Style::ServerSentEvents => "sse",
-        }
-    }
-
-    /// The style that a transaction shows.
-    pub fn of(transaction: &Transaction) -> Style {
-        if transaction.websocket.is_some() {
-            Style::WebSocket
-        } else if transaction.grpc.is_some() {
-            Style::Grpc
-        } else if transaction.sse_events.is_some() {
-            Style::ServerSentEvents
-        } else {
-            Style::Rest
-        }
-    }
-}
+use crate::learnt::Learnt;
+use crate::style::Style;
 
 /// Coverage facts of an endpoint: of how many of its transactions something is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,10 +74,13 @@ pub struct Endpoint {
     pub response_bytes: u64,
     /// Coverage.
     pub coverage: Coverage,
+    /// What bodies and parameters have taught, once there was something to learn.
+    pub learnt: Option<Box<Learnt>>,
 }
 
 impl Endpoint {
-    /// An endpoint of which nothing has been seen. `key` is host, method and route, each ended by a zero byte.
+    /// An endpoint of which nothing has been seen. `key` is host, method, route and, where the style has one, operation, apart by
+    /// zero bytes.
     pub(crate) fn new(id: [u8; 16], style: Style, key: Vec<u8>, host_len: u16, method_len: u8) -> Self {
         Endpoint {
             id,
@@ -137,6 +99,7 @@ impl Endpoint {
             request_bytes: 0,
             response_bytes: 0,
             coverage: Coverage::default(),
+            learnt: None,
         }
     }
 
@@ -160,8 +123,21 @@ impl Endpoint {
         text(self.route_bytes())
     }
 
+    /// The operation, where path and method alone do not say what is called: `query GetUser`, `tools/call get_weather`.
+    pub fn operation(&self) -> Option<&str> {
+        self.operation_bytes().map(text)
+    }
+
     pub(crate) fn route_bytes(&self) -> &[u8] {
-        &self.key[usize::from(self.host_len) + usize::from(self.method_len) + 2..]
+        self.route_and_operation().0
+    }
+
+    pub(crate) fn operation_bytes(&self) -> Option<&[u8]> {
+        self.route_and_operation().1
+    }
+
+    fn route_and_operation(&self) -> (&[u8], Option<&[u8]>) {
+        split_operation(&self.key[usize::from(self.host_len) + usize::from(self.method_len) + 2..])
     }
 
     /// The id as text: 32 hex digits.
@@ -197,10 +173,23 @@ impl Endpoint {
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
         self.coverage.merge(&other.coverage);
+        match (&mut self.learnt, &other.learnt) {
+            (Some(ours), Some(theirs)) => ours.merge(theirs),
+            (ours @ None, Some(theirs)) => *ours = Some(theirs.clone()),
+            (_, None) => {}
+        }
     }
 }
 
-/// Keys are printable ASCII (see `Endpoints::write_key`).
+/// Route and operation of the end of a key.
+pub(crate) fn split_operation(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match bytes.iter().position(|&byte| byte == 0) {
+        Some(zero) => (&bytes[..zero], Some(&bytes[zero + 1..])),
+        None => (bytes, None),
+    }
+}
+
+/// Keys are printable ASCII but for operations, which are UTF-8 (see `Endpoints::write_key`).
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }

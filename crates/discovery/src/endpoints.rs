@@ -1,16 +1,21 @@
 //! The endpoints that one worker has seen.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use ahash::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use umbra_http::{Transaction, Upgrade};
+use umbra_http::{Body, Request, Sampler, Transaction, Upgrade};
 use umbra_wire::Timestamp;
 
-use crate::endpoint::{Endpoint, Style};
+use crate::endpoint::{Endpoint, split_operation};
+use crate::learnt::Learnt;
 use crate::route;
+use crate::sampling::{Memory, SamplingConfig, level};
+use crate::schema::{Exchange, Sample, ValueKey};
+use crate::style::{Classified, Facts, Style, classify};
 
 /// Version of the `endpoint_id` recipe.
 const ID_VERSION: &[u8] = b"1";
@@ -25,13 +30,28 @@ pub struct Config {
     pub unconfirmed: usize,
     /// Method names outside the registry kept; further ones become `OTHER` (F040).
     pub odd_methods: usize,
+    /// Operations of one route told apart; further ones are counted with the route itself, and in
+    /// [`Counters::operations_overflow`].
+    pub operations: usize,
+    /// Which bodies are looked at.
+    pub sampling: SamplingConfig,
+    /// Key of the hashes that stand for values in schemas; one for a fleet.
+    pub value_key: ValueKey,
     /// Key of the hash table (F018): random at each start.
     pub hash_seed: [u64; 4],
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { endpoints: 50_000, unconfirmed: 10_000, odd_methods: 32, hash_seed: [0; 4] }
+        Config {
+            endpoints: 50_000,
+            unconfirmed: 10_000,
+            odd_methods: 32,
+            operations: 512,
+            sampling: SamplingConfig::default(),
+            value_key: ValueKey::new([0; 2]),
+            hash_seed: [0; 4],
+        }
     }
 }
 
@@ -51,6 +71,8 @@ pub struct Counters {
     pub unconfirmed_dropped: u64,
     /// Requests of those.
     pub unconfirmed_requests_dropped: u64,
+    /// Requests whose operation the cap left out.
+    pub operations_overflow: u64,
 }
 
 impl Counters {
@@ -62,6 +84,7 @@ impl Counters {
         self.overflow += other.overflow;
         self.unconfirmed_dropped += other.unconfirmed_dropped;
         self.unconfirmed_requests_dropped += other.unconfirmed_requests_dropped;
+        self.operations_overflow += other.operations_overflow;
     }
 }
 
@@ -91,6 +114,8 @@ pub struct Observed<'a> {
     pub style: Style,
     /// `endpoint_id` and route template; `None` if it is no endpoint or the cap left it out.
     pub endpoint: Option<([u8; 16], &'a [u8])>,
+    /// The operation, where the style has one beside path and method.
+    pub operation: Option<&'a [u8]>,
 }
 
 /// The endpoints that one worker has seen.
@@ -106,6 +131,9 @@ pub struct Endpoints {
     unconfirmed_len: usize,
     odd_methods: Vec<Vec<u8>>,
     counters: Counters,
+    /// Operations of each route, by hash of style, host, method and route.
+    operations: HashMap<u64, u32, RandomState>,
+    memory: Arc<Memory>,
     key: Vec<u8>,
     route: Vec<u8>,
 }
@@ -114,9 +142,12 @@ impl Endpoints {
     /// No endpoints.
     pub fn new(config: Config) -> Self {
         let [a, b, c, d] = config.hash_seed;
+        let hasher = RandomState::with_seeds(a, b, c, d);
         Endpoints {
+            operations: HashMap::with_hasher(hasher.clone()),
+            memory: Memory::new(config.sampling, config.value_key, hasher.clone()),
             config,
-            hasher: RandomState::with_seeds(a, b, c, d),
+            hasher,
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -127,6 +158,11 @@ impl Endpoints {
             key: Vec::new(),
             route: Vec::new(),
         }
+    }
+
+    /// Who decides which bodies are kept for [`observe`](Self::observe): for the HTTP stage of the same worker.
+    pub fn sampler(&self) -> Box<dyn Sampler> {
+        Box::new(Memory::sampler(&self.memory))
     }
 
     /// Counters.
@@ -152,13 +188,24 @@ impl Endpoints {
     /// Adds a transaction, and says which endpoint it belongs to.
     pub fn observe(&mut self, observation: &Observation<'_>) -> Observed<'_> {
         let transaction = observation.transaction;
-        let style = Style::of(transaction);
         self.counters.transactions += 1;
-        let nowhere = Observed { style, endpoint: None };
         let Some(request) = &transaction.request else {
             self.counters.orphan_responses += 1;
-            return nowhere;
+            return Observed { style: Style::Rest, endpoint: None, operation: None };
         };
+        let facts = facts(transaction, request);
+        let mut found = classify(&facts);
+        let confirms = confirms(observation);
+        if found.style.operation_is_in_body() {
+            if confirms {
+                self.memory.remember(request, found.style);
+            }
+        } else if found.style == Style::Rest && facts.request_body.is_none() && transaction.request_body.len_bytes > 0 {
+            // The body that would tell was not to be had.
+            found.style = self.memory.style(request).unwrap_or_default();
+        }
+        let style = found.style;
+        let nowhere = Observed { style, endpoint: None, operation: None };
         let (Some(path), false) = (observation.path, request.method().is_empty()) else {
             self.counters.unknown_path += 1;
             return nowhere;
@@ -172,18 +219,27 @@ impl Endpoints {
             _ => route::template(path, &mut self.route),
         }
         let (host_len, method_len) = self.write_key(observation.host, request.method());
+        let operation = if style.operation_is_in_body() { found.operation() } else { None };
+        if let Some(operation) = operation {
+            self.write_operation(style, &operation);
+        }
         let Some(slot) = self.find_or_insert(style, host_len, method_len) else {
             self.counters.overflow += 1;
             return nowhere;
         };
         let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) else { return nowhere };
         count(endpoint, observation);
-        if !endpoint.confirmed && confirms(observation) {
+        learn(endpoint, &facts, &found, observation, &self.config);
+        if !endpoint.confirmed && confirms {
             endpoint.confirmed = true;
             self.unconfirmed_len -= 1;
         }
         match self.slots.get(slot as usize) {
-            Some(Some(endpoint)) => Observed { style, endpoint: Some((endpoint.id, endpoint.route_bytes())) },
+            Some(Some(endpoint)) => Observed {
+                style,
+                endpoint: Some((endpoint.id, endpoint.route_bytes())),
+                operation: endpoint.operation_bytes(),
+            },
             _ => nowhere,
         }
     }
@@ -252,6 +308,29 @@ impl Endpoints {
         (host_len as u16, method_len as u8)
     }
 
+    /// Appends the operation to `self.key`, unless the route has too many already and this is a new one.
+    fn write_operation(&mut self, style: Style, operation: &str) {
+        let route = self.hasher.hash_one((style as u8, self.key.as_slice()));
+        let len = self.key.len();
+        self.key.push(0);
+        // A name that the wire chose never ends the key early.
+        let mut end = operation.len().min(OPERATION_BYTES);
+        while !operation.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.key.extend(operation.bytes().take(end).filter(|byte| *byte >= b' '));
+        if self.find(style).is_some() {
+            return;
+        }
+        let held = self.operations.entry(route).or_default();
+        if *held as usize >= self.config.operations {
+            self.counters.operations_overflow += 1;
+            self.key.truncate(len);
+            return;
+        }
+        *held += 1;
+    }
+
     fn keep_odd_method(&mut self, method: &[u8]) -> bool {
         if self.odd_methods.iter().any(|known| known == method) {
             return true;
@@ -263,13 +342,19 @@ impl Endpoints {
         room
     }
 
-    fn find_or_insert(&mut self, style: Style, host_len: u16, method_len: u8) -> Option<u32> {
+    /// The slot of the endpoint with the key that was written last.
+    fn find(&self, style: Style) -> Option<u32> {
         let hash = self.hasher.hash_one((style as u8, self.key.as_slice()));
         let (slots, key) = (&self.slots, self.key.as_slice());
         let same = |slot: &u32| matches!(slots.get(*slot as usize), Some(Some(entry)) if entry.style == style && entry.key() == key);
-        if let Some(&slot) = self.table.find(hash, same) {
+        self.table.find(hash, same).copied()
+    }
+
+    fn find_or_insert(&mut self, style: Style, host_len: u16, method_len: u8) -> Option<u32> {
+        if let Some(slot) = self.find(style) {
             return Some(slot);
         }
+        let hash = self.hasher.hash_one((style as u8, self.key.as_slice()));
         if self.unconfirmed_len >= self.config.unconfirmed {
             self.drop_oldest_unconfirmed();
         }
@@ -319,6 +404,9 @@ impl Endpoints {
     }
 }
 
+/// Longest operation in a key, bytes.
+const OPERATION_BYTES: usize = 200;
+
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Printable ASCII without blanks all through? Without an early exit, so that the compiler makes vector code of it.
@@ -362,6 +450,74 @@ fn confirms(observation: &Observation<'_>) -> bool {
     success && observation.trusted && !transaction.coverage.tainted
 }
 
+/// What styles are told by.
+fn facts<'a>(transaction: &'a Transaction, request: &'a Request) -> Facts<'a> {
+    let target = request.target().unwrap_or_default();
+    let (path, query) = match target.iter().position(|&byte| byte == b'?') {
+        Some(mark) => (target.get(..mark).unwrap_or_default(), target.get(mark + 1..)),
+        None => (target, None),
+    };
+    let response = transaction.response.as_ref();
+    Facts {
+        method: request.method(),
+        authority: request.authority().unwrap_or_default(),
+        path,
+        query,
+        request_headers: Some(&request.headers),
+        request_body: sample(&transaction.request_body),
+        status: response.map_or(0, |response| response.status),
+        response_headers: response.map(|response| &response.headers),
+        response_body: sample(&transaction.response_body),
+        grpc: transaction.grpc.is_some(),
+        websocket: transaction.websocket.is_some(),
+        socket_messages: &[],
+    }
+}
+
+fn sample(body: &Body) -> Option<Sample<'_>> {
+    // A body that was not seen to its end may go on.
+    body.sample.as_ref().map(|bytes| Sample { bytes, cut: body.sample_truncated || !body.complete })
+}
+
+/// Learns parameters and bodies. What a client sent counts only where the server took it: a scanner's guesses do not.
+fn learn(
+    endpoint: &mut Endpoint,
+    facts: &Facts<'_>,
+    found: &Classified,
+    observation: &Observation<'_>,
+    config: &Config,
+) {
+    let taken = matches!(facts.status, 200..=399);
+    let looked_at = taken || facts.request_body.is_some() || facts.response_body.is_some();
+    if !looked_at || !found.style.is_api() || config.sampling.first == 0 {
+        return;
+    }
+    let transaction = observation.transaction;
+    let target = transaction.request.as_ref().and_then(|request| request.target()).unwrap_or_default();
+    let level = level(&config.value_key, transaction.request_start, target);
+    let learnt = endpoint.learnt.get_or_insert_with(|| Box::new(Learnt::new(config.sampling)));
+    if observation.trusted && !found.operations.is_empty() && found.style.operation_is_in_body() {
+        learnt.add(found);
+    }
+    // Counted in any case: which ones are looked at must not depend on what is learnt.
+    let Some(schemas) = learnt.look(level) else { return };
+    if !observation.trusted {
+        return;
+    }
+    let exchange = Exchange {
+        query: facts.query,
+        request_headers: facts.request_headers,
+        request_body: facts.request_body.filter(|_| taken),
+        status: facts.status,
+        response_headers: facts.response_headers,
+        response_body: facts.response_body,
+    };
+    if taken {
+        schemas.add_parameters(&exchange, &config.value_key);
+    }
+    schemas.add_bodies(&exchange, &config.value_key);
+}
+
 fn count(endpoint: &mut Endpoint, observation: &Observation<'_>) {
     let transaction = observation.transaction;
     endpoint.requests += 1;
@@ -384,7 +540,8 @@ fn count(endpoint: &mut Endpoint, observation: &Observation<'_>) {
     facts.tainted += u64::from(seen.tainted || !observation.trusted);
 }
 
-/// First 128 bits of SHA-256(version ‖ style ‖ host ‖ method ‖ route with each variable as `{}`), parts apart by zero bytes.
+/// First 128 bits of SHA-256(version ‖ style ‖ host ‖ method ‖ route with each variable as `{}` ‖ operation if there is one), parts
+/// apart by zero bytes.
 pub(crate) fn endpoint_id(style: Style, key: &[u8], host_len: u16, method_len: u8) -> [u8; 16] {
     let route_start = usize::from(host_len) + usize::from(method_len) + 2;
     let mut digest = Sha256::new();
@@ -393,7 +550,7 @@ pub(crate) fn endpoint_id(style: Style, key: &[u8], host_len: u16, method_len: u
     digest.update(style.name());
     digest.update([0]);
     digest.update(&key[..route_start]);
-    let mut rest = &key[route_start..];
+    let (mut rest, operation) = split_operation(&key[route_start..]);
     while let Some(open) = rest.iter().position(|&byte| byte == b'{') {
         digest.update(&rest[..open]);
         digest.update(b"{}");
@@ -403,6 +560,10 @@ pub(crate) fn endpoint_id(style: Style, key: &[u8], host_len: u16, method_len: u
         };
     }
     digest.update(rest);
+    if let Some(operation) = operation {
+        digest.update([0]);
+        digest.update(operation);
+    }
     let mut id = [0; 16];
     id.copy_from_slice(&digest.finalize()[..16]);
     id

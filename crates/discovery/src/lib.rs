@@ -11,17 +11,24 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+pub mod contract;
 mod endpoint;
 mod endpoints;
 mod host;
+pub mod learnt;
 pub mod route;
 pub mod routes;
+mod sampling;
 pub mod schema;
 mod state;
 pub mod style;
 
 pub use clients::Clients;
-pub use endpoint::{Coverage, Endpoint, Style};
+pub use endpoint::{Coverage, Endpoint};
 pub use endpoints::{Config, Counters, Endpoints, Observation, Observed};
 pub use host::canonical_host;
+pub use learnt::Learnt;
+pub use sampling::SamplingConfig;
+pub use schema::ValueKey;
 pub use state::EndpointState;
+pub use style::Style;

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use umbra_wire::Timestamp;
 
-use crate::endpoint::{Coverage, Endpoint, Style};
+use crate::endpoint::{Coverage, Endpoint};
 use crate::endpoints::endpoint_id;
+use crate::learnt::Learnt;
+use crate::style::Style;
 
 /// All that is known of an endpoint, in a form that outlives the process. Members that are added later have a default, so
 /// that what an earlier version wrote stays readable.
@@ -25,6 +27,10 @@ pub struct EndpointState {
     request_bytes: u64,
     response_bytes: u64,
     coverage: Coverage,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    learnt: Option<Box<Learnt>>,
 }
 
 impl From<&Endpoint> for EndpointState {
@@ -45,6 +51,8 @@ impl From<&Endpoint> for EndpointState {
             request_bytes: endpoint.request_bytes,
             response_bytes: endpoint.response_bytes,
             coverage: endpoint.coverage,
+            operation: endpoint.operation().map(str::to_owned),
+            learnt: endpoint.learnt.clone(),
         }
     }
 }
@@ -54,7 +62,8 @@ impl EndpointState {
     pub fn endpoint(self) -> Option<Endpoint> {
         let style = Style::ALL.into_iter().find(|style| style.name() == self.style)?;
         let (host_len, method_len) = (u16::try_from(self.host.len()).ok()?, u8::try_from(self.method.len()).ok()?);
-        let parts = [self.host.as_bytes(), self.method.as_bytes(), self.route.as_bytes()];
+        let mut parts = vec![self.host.as_bytes(), self.method.as_bytes(), self.route.as_bytes()];
+        parts.extend(self.operation.as_ref().map(String::as_bytes));
         if parts.iter().any(|part| part.contains(&0)) {
             return None;
         }
@@ -77,6 +86,7 @@ impl EndpointState {
         endpoint.request_bytes = self.request_bytes;
         endpoint.response_bytes = self.response_bytes;
         endpoint.coverage = self.coverage;
+        endpoint.learnt = self.learnt;
         Some(endpoint)
     }
 }
@@ -85,6 +95,27 @@ impl EndpointState {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::sampling::SamplingConfig;
+    use crate::schema::{Exchange, Sample, ValueKey};
+    use crate::style::Classified;
+
+    fn learnt() -> Learnt {
+        let mut learnt = Learnt::new(SamplingConfig::default());
+        let exchange = Exchange {
+            query: Some(b"page=1"),
+            status: 200,
+            response_body: Some(Sample {
+                bytes: br#"{"a":[1,null,{"b":"x"}],"550e8400-e29b-41d4-a716-446655440000":1.5}"#,
+                cut: true,
+            }),
+            ..Exchange::default()
+        };
+        for level in [0, 0, 3] {
+            learnt.look(level).unwrap().add(&exchange, &ValueKey::new([1, 2]));
+        }
+        learnt.add(&Classified { batch: true, model: Some("m".into()), ..Classified::default() });
+        learnt
+    }
 
     fn sample(style: Style) -> Endpoint {
         let mut endpoint = EndpointState {
@@ -103,6 +134,8 @@ mod tests {
             request_bytes: 10,
             response_bytes: 11,
             coverage: Coverage { gap_bytes: 12, ..Coverage::default() },
+            operation: style.operation_is_in_body().then(|| "query Größe".into()),
+            learnt: Some(Box::new(learnt())),
         }
         .endpoint()
         .unwrap();

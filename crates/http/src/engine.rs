@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use umbra_wire::Timestamp;
+
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::body::Bodies;
 use crate::h1::UsualHeads;
@@ -139,12 +141,13 @@ impl Counters {
     }
 }
 
-/// Asked once per message head whether its body should be kept.
+/// Asked once per message head whether its body should be kept. `start`: time of the request's first byte, by which a sampler can
+/// tell transactions apart whatever else the worker has seen.
 pub trait Sampler: Send {
     /// Keep the request body? Asked when the request head is complete.
-    fn sample_request(&mut self, request: &Request) -> bool;
+    fn sample_request(&mut self, request: &Request, start: Option<Timestamp>) -> bool;
     /// Keep the response body? Asked when the response head is complete.
-    fn sample_response(&mut self, request: Option<&Request>, response: &Response) -> bool;
+    fn sample_response(&mut self, request: Option<&Request>, response: &Response, start: Option<Timestamp>) -> bool;
 }
 
 /// What all connections of a worker share.

@@ -12,11 +12,11 @@ use umbra_wire::{Decoder, Timestamp};
 struct Everything;
 
 impl Sampler for Everything {
-    fn sample_request(&mut self, _: &Request) -> bool {
+    fn sample_request(&mut self, _: &Request, _: Option<Timestamp>) -> bool {
         true
     }
 
-    fn sample_response(&mut self, _: Option<&Request>, _: &Response) -> bool {
+    fn sample_response(&mut self, _: Option<&Request>, _: &Response, _: Option<Timestamp>) -> bool {
         true
     }
 }

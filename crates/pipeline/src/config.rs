@@ -30,7 +30,10 @@ impl Config {
             wire: umbra_wire::Config::default(),
             flow: umbra_flow::Config::default(),
             http: umbra_http::Config::default(),
-            discovery: umbra_discovery::Config::default(),
+            discovery: umbra_discovery::Config {
+                value_key: umbra_discovery::ValueKey::derive(key),
+                ..umbra_discovery::Config::default()
+            },
             event: EventConfig {
                 source: Source::default(),
                 sensor_id: "umbra".into(),

@@ -50,7 +50,9 @@ impl Inventory {
     /// Endpoints by host, route and method: the same order for the same endpoints.
     pub fn endpoints(&self) -> Vec<&Endpoint> {
         let mut all: Vec<&Endpoint> = self.endpoints.iter().collect();
-        all.sort_by_key(|endpoint| (endpoint.host(), endpoint.route(), endpoint.method(), endpoint.style));
+        all.sort_by_key(|endpoint| {
+            (endpoint.host(), endpoint.route(), endpoint.method(), endpoint.style, endpoint.operation())
+        });
         all
     }
 }

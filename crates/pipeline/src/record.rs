@@ -208,7 +208,7 @@ impl Recorder {
                 style: Some(style(observed.style)),
                 operation: match observed.style {
                     Style::Grpc => path.and_then(|path| path.strip_prefix(b"/")),
-                    _ => None,
+                    _ => observed.operation,
                 },
             },
             grpc: transaction.grpc.map(|grpc| Grpc {
@@ -362,6 +362,12 @@ fn style(style: Style) -> ApiStyle {
         Style::ServerSentEvents => ApiStyle::Sse,
         Style::Grpc => ApiStyle::Grpc,
         Style::WebSocket => ApiStyle::Websocket,
+        Style::GraphQl => ApiStyle::Graphql,
+        Style::JsonRpc => ApiStyle::JsonRpc,
+        Style::Mcp => ApiStyle::Mcp,
+        Style::Soap => ApiStyle::Soap,
+        Style::Llm => ApiStyle::Llm,
+        Style::Web => ApiStyle::Web,
     }
 }
 

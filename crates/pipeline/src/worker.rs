@@ -80,13 +80,16 @@ impl Worker {
     /// A worker. Without an encoder it keeps the inventory only.
     pub fn new(config: Config, encoder: Option<Box<dyn Encode>>) -> Worker {
         let [a, b, c, d] = config.flow.hash_seed;
+        let endpoints = Endpoints::new(config.discovery);
+        let mut engine = Engine::new(config.http);
+        engine.sampler = Some(endpoints.sampler());
         Worker {
             decoder: Decoder::new(config.wire),
             stages: Stages {
                 flows: FlowTable::new(config.flow),
-                engine: Engine::new(config.http),
+                engine,
                 recorder: Recorder::new(config.event, encoder),
-                endpoints: Endpoints::new(config.discovery),
+                endpoints,
                 http_bytes: 0,
                 flow_bytes: 0,
                 memory_bytes: config.memory_bytes,

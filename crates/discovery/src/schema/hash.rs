@@ -1,5 +1,7 @@
 //! Keyed hashes of values: SipHash-1-3 (Aumasson and Bernstein 2012), the same on every machine and in every version.
 
+use sha2::{Digest as _, Sha256};
+
 /// 128 secret bits under which values are hashed. One key for a fleet, so that states of different sensors merge.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ValueKey([u64; 2]);
@@ -14,6 +16,18 @@ impl ValueKey {
     /// From 128 secret bits.
     pub const fn new(key: [u64; 2]) -> Self {
         ValueKey(key)
+    }
+
+    pub(crate) const fn words(&self) -> [u64; 2] {
+        self.0
+    }
+
+    /// From the fleet key: nothing of it can be learnt from this one.
+    pub fn derive(fleet_key: &[u8; 32]) -> Self {
+        let digest = Sha256::new().chain_update(b"umbra schema values").chain_update(fleet_key).finalize();
+        let (words, _) = digest.as_slice().as_chunks::<8>();
+        let word = |at: usize| words.get(at).map_or(0, |word| u64::from_le_bytes(*word));
+        ValueKey([word(0), word(1)])
     }
 
     /// SipHash-1-3.

@@ -405,8 +405,7 @@ impl Object {
 
     /// A property.
     pub fn property(&self, name: &str) -> Option<&Property> {
-        let place = self.properties.binary_search_by(|property| (*property.name).cmp(name)).ok()?;
-        self.properties.get(place)
+        self.properties.get(self.place(name)?)
     }
 
     /// Values of keys that are no names, or of all keys after an [`overflow`](Self::overflow).
@@ -422,25 +421,35 @@ impl Object {
     /// Where the value of this key goes. Reading an object: `slot` for each member, then [`end`](Self::end) or
     /// [`abandon`](Self::abandon).
     pub(super) fn slot(&mut self, key: &str) -> &mut Shape {
-        if is_name(key) { self.slot_named(key) } else { self.additional.get_or_insert_default() }
+        match self.place(key) {
+            // What is there was found to be a name before.
+            Some(place) => self.mark(place),
+            None if !self.overflow && is_name(key) => self.slot_named(key),
+            None => self.additional.get_or_insert_default(),
+        }
     }
 
     /// As [`slot`](Self::slot), where the key is known to be no value (a field number).
     pub(super) fn slot_named(&mut self, key: &str) -> &mut Shape {
+        if let Some(place) = self.place(key) {
+            return self.mark(place);
+        }
+        if self.properties.len() == PROPERTIES {
+            self.collapse();
+        }
         if self.overflow {
             return self.additional.get_or_insert_default();
         }
-        let place = match self.properties.binary_search_by(|property| (*property.name).cmp(key)) {
-            Ok(place) => place,
-            Err(_) if self.properties.len() == PROPERTIES => {
-                self.collapse();
-                return self.additional.get_or_insert_default();
-            }
-            Err(place) => {
-                self.properties.insert(place, Property { name: key.into(), ..Property::default() });
-                place
-            }
-        };
+        let place = self.properties.partition_point(|property| &*property.name < key);
+        self.properties.insert(place, Property { name: key.into(), ..Property::default() });
+        self.mark(place)
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        self.properties.binary_search_by(|property| (*property.name).cmp(key)).ok()
+    }
+
+    fn mark(&mut self, place: usize) -> &mut Shape {
         match self.properties.get_mut(place) {
             Some(property) => {
                 property.repeated |= std::mem::replace(&mut property.marked, true);

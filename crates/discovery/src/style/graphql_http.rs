@@ -42,10 +42,8 @@ pub(super) fn classify(facts: &Facts<'_>) -> Option<Classified> {
 fn from_query(facts: &Facts<'_>) -> Option<Classified> {
     let query = facts.query?;
     // Quick no for the many requests without these parameters.
-    if !path_says_so(facts.path)
-        && memchr::memmem::find(query, b"query=").is_none()
-        && memchr::memmem::find(query, b"extensions=").is_none()
-    {
+    let mut pairs = query.split(|&byte| byte == b'&').take(crate::schema::form::PARAMETERS);
+    if !pairs.any(|pair| pair.starts_with(b"query=") || pair.starts_with(b"extensions=")) && !path_says_so(facts.path) {
         return None;
     }
     let mut request = Request::default();
@@ -101,7 +99,12 @@ fn from_body(facts: &Facts<'_>) -> Option<Classified> {
         }
         return None;
     }
-    from_json(facts.request_json()?, says_so)
+    let body = facts.request_json()?;
+    // Quick no for other JSON.
+    if !says_so && !super::may_hold(body.bytes, b"query") && !super::may_hold(body.bytes, b"persistedQuery") {
+        return None;
+    }
+    from_json(body, says_so)
 }
 
 fn from_json(body: Sample<'_>, says_so: bool) -> Option<Classified> {

@@ -4,7 +4,35 @@
 //! the body holds, a field that only that vendor has, or its host or port.
 
 use super::answer::{Answer, Question};
-use super::{Classified, Facts, LlmApi, Operation, Style, label};
+use super::{Classified, Facts, LlmApi, Marks, Operation, Style, label};
+
+/// Last segments of the paths of [`guess`], but for those with a colon.
+const LAST: [&[u8]; 24] = [
+    b"completions",
+    b"embeddings",
+    b"responses",
+    b"moderations",
+    b"generations",
+    b"speech",
+    b"transcriptions",
+    b"models",
+    b"messages",
+    b"count_tokens",
+    b"batches",
+    b"complete",
+    b"chat",
+    b"generate",
+    b"embed",
+    b"show",
+    b"pull",
+    b"tags",
+    b"ps",
+    b"invoke",
+    b"invoke-with-response-stream",
+    b"converse",
+    b"converse-stream",
+    b"predict",
+];
 
 /// What path, host and fields say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +57,17 @@ enum Proof {
 }
 
 /// Says what a request asks a model for, if it does.
-pub(super) fn classify(facts: &Facts<'_>) -> Option<Classified> {
+pub(super) fn classify(facts: &Facts<'_>, marks: &Marks<'_>) -> Option<Classified> {
+    let path = facts.path.strip_suffix(b"/").unwrap_or(facts.path);
     // Quick no for nearly every path.
-    let path = std::str::from_utf8(facts.path).ok()?.trim_end_matches('/');
-    let guess = guess(facts, path)?;
+    let last = path.iter().rposition(|&byte| byte == b'/').and_then(|slash| path.get(slash + 1..))?;
+    if !LAST.contains(&last) && !last.contains(&b':') {
+        return None;
+    }
+    let guess = guess(facts, marks, std::str::from_utf8(path).ok()?)?;
     let question = facts.request_json().map(Question::read);
     let answer = facts.response_json().map(|body| Answer::read(body, facts.response_type())).unwrap_or_default();
-    let vendor = vendor_is_known(facts, guess.api);
+    let vendor = vendor_is_known(facts, marks, guess.api);
     let proven = match guess.proof {
         Proof::None => true,
         Proof::Body => match &question {
@@ -92,27 +124,23 @@ fn is_question(guess: Guess<'_>, question: &Question, vendor: bool) -> bool {
 }
 
 /// Fields, hosts and ports that only this vendor has.
-fn vendor_is_known(facts: &Facts<'_>, api: LlmApi) -> bool {
+fn vendor_is_known(facts: &Facts<'_>, marks: &Marks<'_>, api: LlmApi) -> bool {
     let host = facts.authority;
     match api {
         LlmApi::OpenAi => {
             host.starts_with(b"api.openai.com")
                 || memchr::memmem::find(host, b".openai.azure.com").is_some()
-                || facts.request_field(b"openai-organization").is_some()
+                || marks.openai
                 || facts.response_field(b"openai-processing-ms").is_some()
         }
-        LlmApi::Anthropic => {
-            host.starts_with(b"api.anthropic.com") || facts.request_field(b"anthropic-version").is_some()
-        }
-        LlmApi::Gemini => {
-            host.starts_with(b"generativelanguage.googleapis.com") || facts.request_field(b"x-goog-api-key").is_some()
-        }
+        LlmApi::Anthropic => host.starts_with(b"api.anthropic.com") || marks.anthropic,
+        LlmApi::Gemini => host.starts_with(b"generativelanguage.googleapis.com") || marks.google,
         LlmApi::Bedrock => host.starts_with(b"bedrock-runtime"),
         LlmApi::Ollama => host.ends_with(b":11434"),
     }
 }
 
-fn guess<'a>(facts: &Facts<'_>, path: &'a str) -> Option<Guess<'a>> {
+fn guess<'a>(facts: &Facts<'_>, marks: &Marks<'_>, path: &'a str) -> Option<Guess<'a>> {
     let post = facts.is_method(b"POST");
     let (before, last) = path.rsplit_once('/')?;
     let found = |api, operation, model, proof| Some(Guess { api, operation, model, proof });
@@ -167,7 +195,7 @@ fn guess<'a>(facts: &Facts<'_>, path: &'a str) -> Option<Guess<'a>> {
             found(LlmApi::OpenAi, "audio.transcriptions", None, Proof::Body)
         }
         ("models", false) if is_v1 && facts.is_method(b"GET") => {
-            let api = if vendor_is_known(facts, LlmApi::Anthropic) { LlmApi::Anthropic } else { LlmApi::OpenAi };
+            let api = if vendor_is_known(facts, marks, LlmApi::Anthropic) { LlmApi::Anthropic } else { LlmApi::OpenAi };
             found(api, "models.list", None, Proof::ModelList)
         }
         ("messages", true) if is_v1 => found(LlmApi::Anthropic, "messages", None, Proof::Body),

@@ -53,6 +53,20 @@ pub enum Style {
 }
 
 impl Style {
+    /// All of them.
+    pub const ALL: [Style; 10] = [
+        Style::Rest,
+        Style::Grpc,
+        Style::WebSocket,
+        Style::ServerSentEvents,
+        Style::GraphQl,
+        Style::JsonRpc,
+        Style::Mcp,
+        Style::Soap,
+        Style::Llm,
+        Style::Web,
+    ];
+
     /// The name in records.
     pub const fn name(self) -> &'static str {
         match self {
@@ -243,15 +257,47 @@ pub fn classify(facts: &Facts<'_>) -> Classified {
         grpc.push_operation(Operation { name: name.and_then(label), ..Operation::default() });
         return grpc;
     }
-    let found = soap::classify(facts)
+    let marks = Marks::of(facts.request_headers);
+    let found = soap::classify(facts, &marks)
         .or_else(|| graphql_http::classify(facts))
-        .or_else(|| rpc::classify(facts))
-        .or_else(|| llm::classify(facts));
+        .or_else(|| rpc::classify(facts, &marks))
+        .or_else(|| llm::classify(facts, &marks));
     if let Some(found) = found {
         return found;
     }
     let stream = is_event_stream(facts.response_type());
     Classified { stream, ..Classified::of(if stream { Style::ServerSentEvents } else { web::style(facts) }) }
+}
+
+/// Request fields without a [`KnownHeader`] that only one style has: found in one pass, as most requests have none of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks<'a> {
+    soap_action: Option<&'a [u8]>,
+    mcp: bool,
+    anthropic: bool,
+    google: bool,
+    openai: bool,
+}
+
+impl<'a> Marks<'a> {
+    fn of(headers: Option<&'a HeaderBlock>) -> Self {
+        let mut marks = Marks::default();
+        let Some(headers) = headers else { return marks };
+        for field in headers.fields().iter().filter(|field| field.known == KnownHeader::Other) {
+            let name = headers.name(field);
+            // By length first: nearly every name fits none.
+            match name.len() {
+                10 if name.eq_ignore_ascii_case(b"soapaction") => marks.soap_action = Some(headers.value(field)),
+                14 if name.eq_ignore_ascii_case(b"mcp-session-id") => marks.mcp = true,
+                14 if name.eq_ignore_ascii_case(b"x-goog-api-key") => marks.google = true,
+                17 if name.eq_ignore_ascii_case(b"anthropic-version") => marks.anthropic = true,
+                19 if name.eq_ignore_ascii_case(b"openai-organization") => marks.openai = true,
+                20 if name.eq_ignore_ascii_case(b"mcp-protocol-version") => marks.mcp = true,
+                _ => {}
+            }
+        }
+        marks
+    }
 }
 
 impl<'a> Facts<'a> {
@@ -303,6 +349,11 @@ impl<'a> Facts<'a> {
 fn field<'a>(headers: Option<&'a HeaderBlock>, name: &[u8]) -> Option<&'a [u8]> {
     let mut fields = headers?.iter();
     fields.find(|(field, this, _)| !field.unknown && this.eq_ignore_ascii_case(name)).map(|(_, _, value)| value)
+}
+
+/// Can the JSON text hold this word? One that is written with escapes can.
+fn may_hold(text: &[u8], word: &[u8]) -> bool {
+    memchr::memmem::find(text, word).is_some() || memchr::memmem::find(text, b"\\u").is_some()
 }
 
 fn is_event_stream(content_type: &[u8]) -> bool {

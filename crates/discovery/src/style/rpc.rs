@@ -1,7 +1,7 @@
 //! JSON-RPC 2.0 and the Model Context Protocol (streamable HTTP transport).
 
 use super::members::{each_item, each_member, integer, text};
-use super::{Classified, Facts, Operation, Style, label, name, push_tool};
+use super::{Classified, Facts, Marks, Operation, Style, label, name, push_tool};
 use crate::schema::events::Events;
 use crate::schema::json::{Reader, Stop, Token};
 use crate::schema::{Sample, Syntax, sniff};
@@ -26,9 +26,11 @@ struct Message {
 }
 
 /// Says what a request calls, if it is JSON-RPC.
-pub(super) fn classify(facts: &Facts<'_>) -> Option<Classified> {
-    let session =
-        facts.request_field(b"mcp-session-id").is_some() || facts.request_field(b"mcp-protocol-version").is_some();
+pub(super) fn classify(facts: &Facts<'_>, marks: &Marks<'_>) -> Option<Classified> {
+    let session = marks.mcp;
+    if !session && !facts.is_method(b"POST") {
+        return None;
+    }
     let streams = super::is_event_stream(facts.response_type());
     if session && facts.request_body.is_none_or(|body| body.bytes.is_empty()) {
         let name = match facts.method {
@@ -44,7 +46,11 @@ pub(super) fn classify(facts: &Facts<'_>) -> Option<Classified> {
     if !facts.is_method(b"POST") {
         return None;
     }
-    let (requests, batch) = read(facts.request_json()?);
+    let body = facts.request_json()?;
+    if !super::may_hold(body.bytes, b"jsonrpc") {
+        return None;
+    }
+    let (requests, batch) = read(body);
     if requests.is_empty() || !requests.iter().all(|request| request.is_rpc) {
         return None;
     }

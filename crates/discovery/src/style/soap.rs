@@ -1,6 +1,6 @@
 //! SOAP 1.1 and 1.2.
 
-use super::{Classified, Facts, Operation, Style, name};
+use super::{Classified, Facts, Marks, Operation, Style, name};
 use crate::schema::form::parameter;
 use crate::schema::{Sample, Syntax, sniff};
 
@@ -8,16 +8,19 @@ use crate::schema::{Sample, Syntax, sniff};
 const PIECES: usize = 256;
 
 /// Says which action a request asks for, if it is SOAP.
-pub(super) fn classify(facts: &Facts<'_>) -> Option<Classified> {
+pub(super) fn classify(facts: &Facts<'_>, marks: &Marks<'_>) -> Option<Classified> {
     if !facts.is_method(b"POST") {
         return None;
     }
     let kind = facts.request_type();
+    if marks.soap_action.is_none() && kind == b"application/json" {
+        return None;
+    }
     let essence = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
     let is_soap12 = essence.eq_ignore_ascii_case(b"application/soap+xml");
     let may_be_xml = is_soap12 || matches!(facts.request_syntax(), Syntax::Xml);
     // SOAP 1.1 §6.1.1: the field must be there, and may be empty.
-    let action = facts.request_field(b"soapaction");
+    let action = marks.soap_action;
     let body = facts.request_body.filter(|body| !body.bytes.is_empty());
     if !may_be_xml && action.is_none() && !body.is_some_and(|body| kind.is_empty() && sniff(body.bytes) == Syntax::Xml)
     {

@@ -59,16 +59,21 @@ pub(super) fn style(facts: &Facts<'_>) -> Style {
         return Style::Rest;
     }
     let kind = facts.response_type();
+    if kind.starts_with(b"application/json") {
+        return Style::Rest;
+    }
     let is = |prefix: &[u8]| kind.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let ending = ending(facts.path);
-    let wants_page = facts
-        .request_headers
-        .and_then(|headers| headers.first(umbra_http::KnownHeader::Accept))
-        .is_some_and(|accept| memchr::memmem::find(accept, b"text/html").is_some());
+    let wants_page = || {
+        facts
+            .request_headers
+            .and_then(|headers| headers.first(umbra_http::KnownHeader::Accept))
+            .is_some_and(|accept| memchr::memmem::find(accept, b"text/html").is_some())
+    };
     match facts.status {
         // An error page says nothing about what was asked for.
         200..=299 if !kind.is_empty() => {
-            let is_data = is(b"application/json") || is(b"application/xml") || is(b"text/csv");
+            let is_data = is(b"application/xml") || is(b"text/csv");
             let is_file = TYPES.iter().any(|prefix| is(prefix.as_bytes()))
                 || (is(b"image/") && (ending.is_some() || !is_api_path(facts.path)))
                 || (!is_data && ending.is_some_and(|ending| FILE_ENDINGS.contains(&ending)));
@@ -77,7 +82,7 @@ pub(super) fn style(facts: &Facts<'_>) -> Style {
         _ => match ending {
             Some(ending) if FILE_ENDINGS.contains(&ending) => Style::Web,
             Some(ending) if PAGE_ENDINGS.contains(&ending) => Style::Web,
-            _ if wants_page && is(b"text/html") => Style::Web,
+            _ if is(b"text/html") && wants_page() => Style::Web,
             _ => Style::Rest,
         },
     }

@@ -48,7 +48,10 @@ impl Http1 {
         }
         let sampled = end != BodyEnd::None
             && !cut
-            && engine.sampler.as_mut().is_some_and(|sampler| sampler.sample_request(&request));
+            && engine
+                .sampler
+                .as_mut()
+                .is_some_and(|sampler| sampler.sample_request(&request, transaction.request_start));
         let asked = if request.version == Version::Http11 { facts.upgrade() } else { None };
         let is_head = request.method() == b"HEAD";
         transaction.request_body.framing = framing(end);
@@ -145,10 +148,9 @@ impl Http1 {
         }
         let sampled = end != BodyEnd::None
             && !cut
-            && engine
-                .sampler
-                .as_mut()
-                .is_some_and(|sampler| sampler.sample_response(transaction.request.as_ref(), &response));
+            && engine.sampler.as_mut().is_some_and(|sampler| {
+                sampler.sample_response(transaction.request.as_ref(), &response, transaction.request_start)
+            });
         transaction.response_body.framing = framing(end);
         transaction.response = Some(response);
         self.pairing.doubt |= ambiguous || facts.anomalies.contains(Anomaly::HeaderLimit);

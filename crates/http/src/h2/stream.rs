@@ -74,16 +74,18 @@ impl Stream {
     /// The head of a message that has a body is complete.
     pub(super) fn start_body(&mut self, engine: &mut Engine, bodies: FlowBodies, direction: Direction) {
         let transaction = &*self.transaction;
+        let start = transaction.request_start;
         let (headers, sampled, is_request) = match direction {
             Direction::ToServer => {
                 let Some(request) = &transaction.request else { return };
-                let sampled = engine.sampler.as_mut().is_some_and(|sampler| sampler.sample_request(request));
+                let sampled = engine.sampler.as_mut().is_some_and(|sampler| sampler.sample_request(request, start));
                 (&request.headers, sampled, true)
             }
             Direction::ToClient => {
                 let Some(response) = &transaction.response else { return };
                 let request = transaction.request.as_ref();
-                let sampled = engine.sampler.as_mut().is_some_and(|sampler| sampler.sample_response(request, response));
+                let sampled =
+                    engine.sampler.as_mut().is_some_and(|sampler| sampler.sample_response(request, response, start));
                 (&response.headers, sampled, false)
             }
         };

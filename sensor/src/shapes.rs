@@ -1,0 +1,146 @@
+//! Schemas of the inventory as JSON: JSON Schema with what was counted beside it.
+
+use serde_json::{Map, Value, json};
+use umbra_discovery::learnt::{Calls, Learnt, Names};
+use umbra_discovery::schema::describe::{Description, describe, describe_object};
+use umbra_discovery::schema::schemas::Place;
+use umbra_discovery::schema::shape::Object;
+
+/// Adds what was learnt of an endpoint to its row.
+pub(crate) fn add(learnt: &Learnt, row: &mut Map<String, Value>) {
+    let schemas = learnt.schemas();
+    let mut parameters = Vec::new();
+    for (place, object) in [("query", &schemas.query), ("header", &schemas.headers), ("cookie", &schemas.cookies)] {
+        add_parameters(place, object, schemas.exchanges, &mut parameters);
+    }
+    if !parameters.is_empty() {
+        row.insert("parameters".into(), parameters.into());
+    }
+    let bodies = schemas.bodies().iter().map(|bodies| {
+        let of = match bodies.place {
+            Place::Request => "request".to_owned(),
+            Place::Response(class) => format!("{class}xx"),
+        };
+        json!({
+            "of": of,
+            "media_type": bodies.media_type,
+            "bodies": bodies.schema.bodies,
+            "cut": bodies.schema.cut,
+            "malformed": bodies.schema.malformed,
+            "schema": schema(&describe(&bodies.schema.shape)),
+        })
+    });
+    let bodies: Vec<Value> = bodies.collect();
+    if !bodies.is_empty() {
+        row.insert("bodies".into(), bodies.into());
+    }
+    if let Some(calls) = &learnt.calls {
+        row.insert("calls".into(), facts(calls));
+    }
+}
+
+fn add_parameters(place: &str, object: &Object, exchanges: u32, out: &mut Vec<Value>) {
+    let mut description = Description::default();
+    describe_object(object, &mut description);
+    for property in description.properties {
+        out.push(json!({
+            "in": place,
+            "name": property.name,
+            "required": exchanges > 0 && property.present >= exchanges,
+            "present": property.present,
+            "of": exchanges,
+            "repeated": property.repeated,
+            "schema": schema(&property.value),
+        }));
+    }
+    if let Some(additional) = description.additional {
+        out.push(json!({ "in": place, "name": "*", "required": false, "schema": schema(&additional) }));
+    }
+}
+
+/// A description as JSON Schema.
+fn schema(description: &Description) -> Value {
+    let mut out = Map::new();
+    let mut types: Vec<&str> = description.types.iter().map(|kind| kind.name()).collect();
+    if description.nullable {
+        types.push("null");
+    }
+    match types.as_slice() {
+        [] => {}
+        [one] => drop(out.insert("type".into(), json!(one))),
+        _ => drop(out.insert("type".into(), json!(types))),
+    }
+    if let Some(format) = description.format {
+        out.insert("format".into(), format.into());
+    }
+    if let Some((low, high)) = description.range {
+        out.insert("minimum".into(), low.into());
+        out.insert("maximum".into(), high.into());
+    }
+    if let Some(distinct) = description.distinct {
+        out.insert("x-distinct".into(), distinct.into());
+    }
+    if let Some(items) = &description.items {
+        out.insert("items".into(), schema(items));
+    }
+    if !description.properties.is_empty() {
+        let properties = description.properties.iter();
+        let named = properties.clone().map(|property| {
+            let mut value = schema(&property.value);
+            if let (Some(members), false) = (value.as_object_mut(), property.required) {
+                members.insert("x-seen".into(), json!([property.present, property.of]));
+            }
+            (property.name.to_string(), value)
+        });
+        out.insert("properties".into(), Value::Object(named.collect()));
+        let required: Vec<&str> = properties.filter(|property| property.required).map(|p| &*p.name).collect();
+        if !required.is_empty() {
+            out.insert("required".into(), json!(required));
+        }
+    }
+    if let Some(additional) = &description.additional {
+        out.insert("additionalProperties".into(), schema(additional));
+    }
+    if description.overflow {
+        out.insert("x-overflow".into(), true.into());
+    }
+    Value::Object(out)
+}
+
+/// Members without a value are absent.
+fn facts(calls: &Calls) -> Value {
+    let names = |names: &Names| Value::from(names.iter().map(Value::from).collect::<Vec<_>>());
+    let mut out = Map::new();
+    for (name, set) in [
+        ("root_fields", &calls.root_fields),
+        ("apis", &calls.apis),
+        ("models", &calls.models),
+        ("response_models", &calls.response_models),
+        ("tools_called", &calls.tools_called),
+        ("tools_offered", &calls.tools_offered),
+        ("tools_listed", &calls.tools_listed),
+        ("protocol_versions", &calls.protocol_versions),
+        ("clients", &calls.clients),
+        ("servers", &calls.servers),
+    ] {
+        if !set.is_empty() {
+            out.insert(name.into(), names(set));
+        }
+    }
+    for (name, count) in [
+        ("batches", calls.batches),
+        ("introspections", calls.introspections),
+        ("persisted", calls.persisted),
+        ("parse_errors", calls.parse_errors),
+        ("streams", calls.streams),
+        ("tokens_in", calls.tokens_in),
+        ("tokens_out", calls.tokens_out),
+        ("rpc_errors", calls.rpc_errors),
+        ("tool_errors", calls.tool_errors),
+    ] {
+        if count > 0 {
+            out.insert(name.into(), count.into());
+        }
+    }
+    Value::Object(out)
+}
