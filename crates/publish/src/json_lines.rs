@@ -278,6 +278,18 @@ impl LinesFile {
     }
 
     fn rotate(&mut self, rotation: Rotation) -> io::Result<()> {
+        // Somebody took the file away, or it could not be opened the last time: what is open has another name already.
+        if rotation.max_files > 0 && self.path.try_exists()? {
+            self.make_way(rotation)?;
+        }
+        // Should this fail, it is tried again with the next lines.
+        self.file = open_file(&self.path, Open::Truncate)?;
+        self.len = 0;
+        Ok(())
+    }
+
+    /// Gives the file and those before it the next number.
+    fn make_way(&self, rotation: Rotation) -> io::Result<()> {
         let numbered = |number: u32| {
             let mut name = self.path.clone().into_os_string();
             name.push(format!(".{number}"));
@@ -289,13 +301,7 @@ impl LinesFile {
                 _ => {}
             }
         }
-        if rotation.max_files > 0 {
-            std::fs::rename(&self.path, numbered(1))?;
-        }
-        // Should this fail, the old file stays open under its new name and takes the next lines.
-        self.file = open_file(&self.path, Open::Truncate)?;
-        self.len = 0;
-        Ok(())
+        std::fs::rename(&self.path, numbered(1))
     }
 }
 
@@ -352,6 +358,25 @@ mod tests {
             }
         }
         assert_eq!(next, Some(2000));
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// Rotation goes on where others meddle: a file that was moved away, or an open that failed the last time.
+    #[test]
+    fn rotates_without_the_current_file() {
+        let directory = directory("moved");
+        let path = directory.join("events.jsonl");
+        let rotation = Some(Rotation { max_bytes: 5_000, max_files: 2 });
+        let mut sink = JsonLines::file(&path, Open::Append, rotation).unwrap();
+        for number in 0..22 {
+            if number % 7 == 3 {
+                std::fs::rename(&path, directory.join(format!("taken.{number}"))).unwrap();
+            }
+            sink.write(&line(number), 1).unwrap();
+            sink.flush().unwrap();
+        }
+        assert_eq!((sink.counters().written, sink.counters().errors), (22, 0));
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("}\n"));
         std::fs::remove_dir_all(directory).unwrap();
     }
 
