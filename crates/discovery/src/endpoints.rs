@@ -91,8 +91,10 @@ impl Counters {
 /// One transaction as the inventory sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation<'a> {
-    /// Canonical host ([`crate::canonical_host`]).
+    /// Canonical host ([`crate::canonical_host`]), redacted.
     pub host: &'a [u8],
+    /// Redacted method; empty if it is unknown.
+    pub method: &'a [u8],
     /// Redacted path without query; `None` if it is unknown.
     pub path: Option<&'a [u8]>,
     /// Keyed hash of the client's identity.
@@ -206,7 +208,7 @@ impl Endpoints {
         }
         let style = found.style;
         let nowhere = Observed { style, endpoint: None, operation: None };
-        let (Some(path), false) = (observation.path, request.method().is_empty()) else {
+        let (Some(path), false) = (observation.path, observation.method.is_empty()) else {
             self.counters.unknown_path += 1;
             return nowhere;
         };
@@ -218,7 +220,7 @@ impl Endpoints {
             }
             _ => route::template(path, &mut self.route),
         }
-        let (host_len, method_len) = self.write_key(observation.host, request.method());
+        let (host_len, method_len) = self.write_key(observation.host, observation.method);
         let operation = if style.operation_is_in_body() { found.operation() } else { None };
         if let Some(operation) = operation {
             self.write_operation(style, &operation);

@@ -10,12 +10,15 @@ const HOST_BYTES: usize = 253;
 /// (80, or 443 with `https`); another port stays, as it tells services apart. Bytes that no host name has become `_`.
 /// Without an authority the service is the server's address, with its port unless that is the default.
 ///
+/// `redact` appends a name as it may be shown: before it is lower case, which would hide what it looks like.
+///
 /// Idempotent: the canonical form of a canonical host is itself. Gives how many bytes the host is without its port,
 /// and the port where there is one.
 pub fn canonical_host(
     authority: Option<&[u8]>,
     https: bool,
     server: (IpAddr, u16),
+    redact: impl FnOnce(&[u8], &mut Vec<u8>),
     out: &mut Vec<u8>,
 ) -> (usize, Option<u16>) {
     out.clear();
@@ -34,12 +37,12 @@ pub fn canonical_host(
         };
         return write_port(Some(server.1), default_port, out);
     }
-    for &byte in host.iter().take(HOST_BYTES) {
-        out.push(match byte {
-            b'A'..=b'Z' => byte.to_ascii_lowercase(),
-            b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'[' | b']' | b':' => byte,
+    redact(host.get(..HOST_BYTES).unwrap_or(host), out);
+    for byte in out.iter_mut() {
+        *byte = match byte.to_ascii_lowercase() {
+            byte @ (b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'[' | b']' | b':' | b'{' | b'}') => byte,
             _ => b'_',
-        });
+        };
     }
     write_port(port, default_port, out)
 }
@@ -54,11 +57,11 @@ fn write_port(port: Option<u16>, default_port: u16, out: &mut Vec<u8>) -> (usize
     (len, port)
 }
 
-/// Splits a trailing `:port` off; a colon inside an IPv6 literal is none. A port that is no number is dropped.
+/// Splits a trailing `:port` off; a colon inside an IPv6 literal or a placeholder is none. A port that is no number is dropped.
 fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
     let Some(colon) = authority.iter().rposition(|&byte| byte == b':') else { return (authority, None) };
     let (host, port) = (&authority[..colon], &authority[colon + 1..]);
-    if port.contains(&b']') || (host.contains(&b':') && !host.ends_with(b"]")) {
+    if port.iter().any(|byte| matches!(byte, b']' | b'}')) || (host.contains(&b':') && !host.ends_with(b"]")) {
         return (authority, None);
     }
     let number = std::str::from_utf8(port).ok().and_then(|text| text.parse::<u16>().ok());
@@ -71,7 +74,9 @@ mod tests {
 
     fn canonical(authority: &str) -> String {
         let mut out = Vec::new();
-        canonical_host(Some(authority.as_bytes()), false, ([10, 0, 0, 7].into(), 8080), &mut out);
+        let server = ([10, 0, 0, 7].into(), 8080);
+        let plain = |host: &[u8], out: &mut Vec<u8>| out.extend_from_slice(host);
+        canonical_host(Some(authority.as_bytes()), false, server, plain, &mut out);
         String::from_utf8(out).expect("canonical hosts are ASCII")
     }
 
@@ -88,6 +93,8 @@ mod tests {
             ("a.example:port", "a.example"),
             ("a.example:99999", "a.example"),
             ("evil\r\nx: y", "evil__x"),
+            ("{token:0123456789ab}.example.com:81", "{token:0123456789ab}.example.com:81"),
+            ("{token:0123456789ab}", "{token:0123456789ab}"),
             ("", "10.0.0.7:8080"),
         ] {
             let once = canonical(authority);

@@ -218,7 +218,7 @@ impl Default for Peer {
 pub struct Url<'a> {
     /// Scheme.
     pub scheme: UrlScheme,
-    /// Canonical host: lower case, no port, no final dot; IPv6 without brackets. `None`: none or unknown.
+    /// Canonical host, redacted: lower case, no port, no final dot; IPv6 without brackets. `None`: none or unknown.
     pub domain: Option<&'a [u8]>,
     /// Port of the authority where it is not the scheme's default.
     pub port: Option<u16>,
@@ -248,7 +248,7 @@ impl Default for Body {
 /// The request as published.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
-    /// Method as on the wire; empty (unknown): omitted.
+    /// Method, redacted; empty (unknown): omitted.
     pub method: &'a [u8],
     /// Bytes of the head as on the wire (HTTP/1) or decoded (HTTP/2, names and values).
     pub header_bytes: Option<u64>,

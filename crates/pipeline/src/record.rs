@@ -27,6 +27,7 @@ pub(crate) struct Recorder {
     events: u64,
     interfaces: Vec<String>,
     host: HostMemo,
+    method: Vec<u8>,
     path: Vec<u8>,
     shown_path: Vec<u8>,
     query: Vec<u8>,
@@ -47,6 +48,7 @@ impl Recorder {
             events: 0,
             interfaces: Vec::new(),
             host: HostMemo::default(),
+            method: Vec::new(),
             path: Vec::new(),
             shown_path: Vec::new(),
             query: Vec::new(),
@@ -87,8 +89,15 @@ impl Recorder {
         let request = transaction.request.as_ref();
         let https = request.is_some_and(|request| request.scheme == Scheme::Https);
         let authority = request.and_then(|request| request.authority());
-        let (domain_len, port) = self.host.canonical(authority, https, server);
+        self.host.note(authority, https, server, [&self.hidden, &self.config.redaction]);
         let domain_known = authority.is_some_and(|authority| !authority.is_empty());
+
+        let mut method = request.map_or(&b""[..], |request| request.method());
+        if method.len() >= ODD_METHOD_BYTES {
+            self.method.clear();
+            self.hidden.text(method, &mut self.method);
+            method = &self.method;
+        }
 
         let target = request.and_then(|request| request.target());
         let (raw_path, raw_query) = match target {
@@ -106,6 +115,7 @@ impl Recorder {
         let time = transaction.request_start.or(transaction.response_start).unwrap_or(facts.first_time);
         let observed = endpoints.observe(&Observation {
             host: &self.host.canonical,
+            method,
             path: hidden_path,
             client: identity.client,
             time,
@@ -150,7 +160,7 @@ impl Recorder {
         let shown_request = request.map(|request| {
             render(&request.headers, &self.config.redaction, &mut self.request_headers);
             Request {
-                method: request.method(),
+                method,
                 header_bytes: Some(request.headers.len_bytes() as u64),
                 headers: Some(&self.request_headers),
                 body: body(&transaction.request_body),
@@ -193,8 +203,8 @@ impl Recorder {
             version: version(transaction),
             url: request.map(|_| Url {
                 scheme: if https { UrlScheme::Https } else { UrlScheme::Http },
-                domain: if domain_known { self.host.canonical.get(..domain_len) } else { None },
-                port: port.filter(|_| domain_known),
+                domain: domain_known.then_some(self.host.shown.as_slice()),
+                port: self.host.port.filter(|_| domain_known),
                 path,
                 query: raw_query.map(|_| self.query.as_slice()),
             }),
@@ -315,26 +325,39 @@ fn may_be_credential(known: KnownHeader) -> bool {
     matches!(known, Other | Authorization | ProxyAuthorization | Cookie | XApiKey)
 }
 
-/// The canonical host of the last request: most follow one to the same host.
+/// Shorter methods are too short to hold a secret, and hardly any is longer.
+const ODD_METHOD_BYTES: usize = 9;
+
+/// The host of the last request: most follow one to the same host.
 #[derive(Default)]
 struct HostMemo {
+    /// Canonical and redacted, with the port: what endpoints are told apart by.
     canonical: Vec<u8>,
+    /// As events show it, without the port.
+    shown: Vec<u8>,
+    port: Option<u16>,
     of: Option<(bool, (IpAddr, u16))>,
     authority: Vec<u8>,
-    split: (usize, Option<u16>),
 }
 
 impl HostMemo {
-    /// Sets `canonical`; gives how many bytes it is without the port, and the port.
-    fn canonical(&mut self, authority: Option<&[u8]>, https: bool, server: (IpAddr, u16)) -> (usize, Option<u16>) {
+    fn note(&mut self, authority: Option<&[u8]>, https: bool, server: (IpAddr, u16), [hidden, shown]: [&Redaction; 2]) {
         let bytes = authority.unwrap_or_default();
-        if self.of != Some((https, server)) || self.authority != bytes {
-            self.authority.clear();
-            self.authority.extend_from_slice(bytes);
-            self.of = Some((https, server));
-            self.split = canonical_host(authority, https, server, &mut self.canonical);
+        if self.of == Some((https, server)) && self.authority == bytes {
+            return;
         }
-        self.split
+        self.authority.clear();
+        self.authority.extend_from_slice(bytes);
+        self.of = Some((https, server));
+        let (len, _) = canonical_host(authority, https, server, |host, out| shown.host(host, out), &mut self.shown);
+        self.shown.truncate(len);
+        if self.shown.starts_with(b"[") && self.shown.ends_with(b"]") {
+            // An IPv6 literal: whoever makes a URL of it puts them on again.
+            self.shown.pop();
+            self.shown.remove(0);
+        }
+        (_, self.port) =
+            canonical_host(authority, https, server, |host, out| hidden.host(host, out), &mut self.canonical);
     }
 }
 

@@ -4,7 +4,8 @@
 //! | --- | --- | --- |
 //! | path | every ordinary segment: words, numbers, UUIDs, ObjectIds, ULIDs, dates, versions | a segment that holds a secret (also percent-encoded, in base64) by `{type:hash}`; the value of a matrix parameter (`;name=`) by its type |
 //! | query | names, at most 256 | every value by its type: `{integer}`, `{string}` …; a name that is a secret by `{type:hash}` |
-//! | header fields | names; values on the allow-list ([`SHOWN_HEADERS`]) | all other values are left out |
+//! | header fields | those on the allow-list ([`SHOWN_HEADERS`]) | all others are left out |
+//! | host | labels | a label that holds a secret by `{type:hash}` |
 //! | any shown text | words | tokens that are secrets by `{type:hash}` |
 //!
 //! `hash` is 12 hex digits of a hash under the fleet key: equal secrets stay equal across sensors. Redacting twice
