@@ -188,7 +188,7 @@ impl Connection {
         let role = self.role(direction);
         match &mut self.stage {
             Stage::Http1(http1) => http1.handle_conflict(role),
-            Stage::Http2(http2) => http2.handle_conflict(engine, role),
+            Stage::Http2(http2) => http2.handle_conflict(role),
             Stage::Tunnel(inner) => inner.handle_conflict(engine, role),
             Stage::WebSocket(_) | Stage::Fresh | Stage::Detect(_) | Stage::Tls | Stage::Unknown => {}
         }
@@ -199,7 +199,7 @@ impl Connection {
         let role = self.role(direction);
         match &mut self.stage {
             Stage::Http1(http1) => http1.handle_end(engine, role, time, reason),
-            Stage::Http2(http2) => http2.handle_end(engine, role, time, reason),
+            Stage::Http2(http2) => http2.handle_end(engine, role, reason),
             Stage::Tunnel(inner) => inner.handle_end(engine, role, time, reason),
             Stage::WebSocket(stage) => {
                 stage.ended[role.index()] = true;

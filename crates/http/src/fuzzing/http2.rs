@@ -32,7 +32,7 @@ fn frames_once(mut rest: &[u8], flags: u8, piece: usize) -> Vec<String> {
             h2.handle_gap(&mut engine, direction, Timestamp(time), u64::from(*len), run & 2 != 0);
             rest = after;
         } else if run & 0xf0 == 0xe0 {
-            h2.handle_conflict(&mut engine, direction);
+            h2.handle_conflict(direction);
             rest = after;
         } else {
             let (now, after) = after.split_at(usize::from(*len).min(after.len()));
@@ -48,7 +48,7 @@ fn frames_once(mut rest: &[u8], flags: u8, piece: usize) -> Vec<String> {
         }
     }
     for direction in [Direction::ToServer, Direction::ToClient] {
-        h2.handle_end(&mut engine, direction, Timestamp(time), EndReason::Finished);
+        h2.handle_end(&mut engine, direction, EndReason::Finished);
     }
     while let Some(transaction) = engine.poll_transaction() {
         found.push(format!("{transaction:?}"));

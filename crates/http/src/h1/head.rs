@@ -285,7 +285,7 @@ fn split_absolute(target: &[u8]) -> Option<(&[u8], Range<usize>, Range<usize>)> 
 }
 
 /// Fields that must not be in a trailer section (RFC 9110 §6.5.1).
-pub(super) fn is_forbidden_trailer(known: KnownHeader) -> bool {
+pub(crate) fn is_forbidden_trailer(known: KnownHeader) -> bool {
     use KnownHeader as K;
     matches!(
         known,

@@ -32,6 +32,7 @@ use umbra_flow::{Direction, EndReason};
 use umbra_wire::Timestamp;
 
 use self::chunked::Chunked;
+pub(crate) use self::head::is_forbidden_trailer;
 use self::pairing::{LAST_WORD, Pairing};
 use self::scan::LineScan;
 pub(crate) use self::start_line::{Guess, recognise_request, recognise_response};

@@ -11,7 +11,8 @@ use super::stream::Connect;
 use super::{H2, KEPT_BUFFER_BYTES, count, kind, unpadded};
 use crate::anomaly::Anomaly;
 use crate::engine::Engine;
-use crate::message::{HeaderBlock, KnownHeader, Version};
+use crate::h1::is_forbidden_trailer;
+use crate::message::{HeaderBlock, Request, Version};
 use crate::transaction::{Transaction, Upgrade};
 use crate::ws::WebSocketReader;
 
@@ -230,17 +231,13 @@ impl H2 {
         }
         // The stream may be over once this is routed; so the gap is put on it before, or by its beginning.
         if let Some(stream) = self.streams.find(block.stream) {
-            let coverage = &mut stream.transaction.coverage;
-            coverage.gap_bytes = coverage.gap_bytes.saturating_add(gap_bytes);
-            coverage.truncated |= truncated;
+            stream.note_gap(gap_bytes, truncated);
             self.route(engine, direction, time, block, facts);
         } else {
             let end_stream = block.end_stream;
             self.route(engine, direction, time, BlockHead { end_stream: false, ..block }, facts);
             if let Some(stream) = self.streams.find(block.stream) {
-                let coverage = &mut stream.transaction.coverage;
-                coverage.gap_bytes = coverage.gap_bytes.saturating_add(gap_bytes);
-                coverage.truncated |= truncated;
+                stream.note_gap(gap_bytes, truncated);
             }
             if end_stream {
                 self.end_stream(engine, direction, block.stream, time);
@@ -325,10 +322,9 @@ impl H2 {
         }
         self.note_client_stream(id);
         let mut facts = facts;
+        let request = self.request(engine, &mut facts);
+        let end = self.sides[0].offset;
         let Some(stream) = self.streams.find(id) else { return };
-        let mut request = engine.new_request();
-        std::mem::swap(&mut request.headers, &mut self.fields);
-        fill_request(&mut request, &mut facts);
         stream.connect = match (request.method() == b"CONNECT", &facts.protocol) {
             (false, _) => Connect::No,
             (true, None) => Connect::Tunnel,
@@ -338,11 +334,9 @@ impl H2 {
         let transaction = &mut *stream.transaction;
         transaction.request = Some(request);
         transaction.request_start = Some(block.time);
-        let end = self.sides[0].offset;
-        let Some(stream) = self.streams.find(id) else { return };
-        stream.transaction.request_offsets = block.offset..end;
-        stream.transaction.anomalies.extend(facts.anomalies);
-        add_unknown(&mut stream.transaction, &facts);
+        transaction.request_offsets = block.offset..end;
+        transaction.anomalies.extend(facts.anomalies);
+        add_unknown(transaction, &facts);
         stream.last_seen = time;
         if stream.halves.of(Direction::ToServer) == Half::Waiting {
             stream.halves.open(Direction::ToServer);
@@ -488,6 +482,15 @@ impl H2 {
         }
     }
 
+    /// The request whose head the decoded block is.
+    fn request(&mut self, engine: &mut Engine, facts: &mut BlockFacts) -> Request {
+        let mut request = engine.new_request();
+        std::mem::swap(&mut request.headers, &mut self.fields);
+        request.version = Version::Http2;
+        facts.fill(&mut request);
+        request
+    }
+
     /// PUSH_PROMISE: the server says which request it answers next, unasked.
     fn promise(
         &mut self,
@@ -507,10 +510,8 @@ impl H2 {
         if !self.begin(engine, promised, block.time) {
             return count(engine, Anomaly::StreamLimit);
         }
+        let request = self.request(engine, &mut facts);
         let Some(stream) = self.streams.find(promised) else { return };
-        let mut request = engine.new_request();
-        std::mem::swap(&mut request.headers, &mut self.fields);
-        fill_request(&mut request, &mut facts);
         let transaction = &mut *stream.transaction;
         transaction.request = Some(request);
         transaction.pushed = true;
@@ -546,9 +547,7 @@ impl H2 {
     fn over_stream_limit(&mut self, engine: &mut Engine, time: Timestamp, block: BlockHead, mut facts: BlockFacts) {
         let mut transaction = engine.new_transaction();
         self.number(block.stream, &mut transaction);
-        let mut request = engine.new_request();
-        std::mem::swap(&mut request.headers, &mut self.fields);
-        fill_request(&mut request, &mut facts);
+        let request = self.request(engine, &mut facts);
         transaction.request = Some(request);
         transaction.request_start = Some(block.time);
         transaction.request_end = block.end_stream.then_some(time);
@@ -592,27 +591,7 @@ impl H2 {
 /// Interim responses that are usual.
 const MOST_INTERIM: u32 = 16;
 
-fn fill_request(request: &mut crate::message::Request, facts: &mut BlockFacts) {
-    request.version = Version::Http2;
-    facts.fill(request);
-}
-
 fn add_unknown(transaction: &mut Transaction, facts: &BlockFacts) {
     let coverage = &mut transaction.coverage;
     coverage.unknown_fields = coverage.unknown_fields.saturating_add(facts.unknown);
-}
-
-/// Fields that change the meaning of a message must not come after it (RFC 9110 §6.5.1).
-fn is_forbidden_trailer(known: KnownHeader) -> bool {
-    matches!(
-        known,
-        KnownHeader::Host
-            | KnownHeader::ContentLength
-            | KnownHeader::TransferEncoding
-            | KnownHeader::Authorization
-            | KnownHeader::ContentEncoding
-            | KnownHeader::ContentType
-            | KnownHeader::Cookie
-            | KnownHeader::SetCookie
-    )
 }

@@ -278,8 +278,16 @@ pub(super) enum Chain {
 const MOST_HEADS: usize = 8;
 
 /// Reads `bytes` as frames until `wanted_bits` of evidence from at least `wanted_heads` heads have come together.
-/// `strict`: DATA alone does not do, as nothing of it can be checked.
-pub(super) fn chain(bytes: &[u8], wanted_bits: u32, wanted_heads: usize, strict: bool) -> Chain {
+/// `strict`: DATA alone does not do, as nothing of it can be checked. `work_bytes`: bytes of payload that may still be read;
+/// a frame with more is none. A search has one sum for all its tries, as heads a few bytes apart may all lay claim to the same
+/// long payload.
+pub(super) fn chain(
+    bytes: &[u8],
+    wanted_bits: u32,
+    wanted_heads: usize,
+    strict: bool,
+    work_bytes: &mut usize,
+) -> Chain {
     let (mut bits, mut from, mut at, mut checked) = (0u32, None, 0usize, !strict);
     let mut open_block = None;
     for heads in 0..MOST_HEADS {
@@ -296,6 +304,12 @@ pub(super) fn chain(bytes: &[u8], wanted_bits: u32, wanted_heads: usize, strict:
             }
             // The same answer however the bytes are cut: the payload counts, so wait for it.
             return Chain::Incomplete { needed: end, started: heads > 0 };
+        }
+        if head.kind != kind::DATA && !head.is_bad() {
+            match work_bytes.checked_sub(head.len as usize) {
+                Some(left) => *work_bytes = left,
+                None => return Chain::Not,
+            }
         }
         let Some(evidence) = head.evidence(whole.unwrap_or(payload)) else { return Chain::Not };
         bits += evidence.bits;

@@ -185,13 +185,12 @@ impl H2 {
             Phase::Preface(_) | Phase::Head(_) | Phase::Resync => 0,
         };
         if covered < len {
-            self.lose_place(engine, direction, len - covered, truncated);
+            self.lose_place(direction, len - covered, truncated);
         }
     }
 
     /// A retransmission contradicted bytes of this direction (F020).
-    pub(crate) fn handle_conflict(&mut self, engine: &mut Engine, direction: Direction) {
-        let _ = engine;
+    pub(crate) fn handle_conflict(&mut self, direction: Direction) {
         let direction = self.role(direction);
         let side = self.side(direction);
         side.losses.conflicts = side.losses.conflicts.saturating_add(1);
@@ -200,8 +199,7 @@ impl H2 {
     }
 
     /// No more bytes in this direction.
-    pub(crate) fn handle_end(&mut self, engine: &mut Engine, direction: Direction, time: Timestamp, reason: EndReason) {
-        let _ = time;
+    pub(crate) fn handle_end(&mut self, engine: &mut Engine, direction: Direction, reason: EndReason) {
         let direction = self.role(direction);
         self.side(direction).ended = true;
         // After a FIN of the client answers may still come. After one of the server, or a reset, none do.
@@ -348,8 +346,7 @@ impl H2 {
         }
     }
 
-    fn lose_place(&mut self, engine: &mut Engine, direction: Direction, len: u64, truncated: bool) {
-        let _ = engine;
+    fn lose_place(&mut self, direction: Direction, len: u64, truncated: bool) {
         self.side(direction).lose_place(len, truncated);
         if direction == Direction::ToServer {
             // The next stream seen says which may have been opened meanwhile.
@@ -495,7 +492,7 @@ impl H2 {
             kind::CONTINUATION => self.continuation(engine, direction, time, head, payload),
             kind::RST_STREAM => {
                 if let Some(code) = payload.first_chunk::<4>() {
-                    self.reset(engine, direction, head.stream, u32::from_be_bytes(*code), time);
+                    self.reset(engine, head.stream, u32::from_be_bytes(*code), time);
                 }
             }
             _ => {}
@@ -503,7 +500,7 @@ impl H2 {
     }
 
     /// RST_STREAM (§6.4): either side ends both halves.
-    fn reset(&mut self, engine: &mut Engine, direction: Direction, id: u32, code: u32, time: Timestamp) {
+    fn reset(&mut self, engine: &mut Engine, id: u32, code: u32, time: Timestamp) {
         let Some(stream) = self.streams.find(id) else {
             if !self.late && !id.is_multiple_of(2) && id > self.last_client_stream {
                 count(engine, Anomaly::BadFrame);
@@ -512,7 +509,6 @@ impl H2 {
         };
         stream.transaction.reset = Some(code);
         stream.last_seen = time;
-        let _ = direction;
         self.finish_stream(engine, id, Finish::Complete);
     }
 

@@ -30,6 +30,8 @@ const BITS_WITHIN: u32 = 80;
 const HEADS_WITHIN: usize = 3;
 /// Bytes looked through for frames.
 const LOOK_BYTES: usize = 4096;
+/// Bytes of payload read for it, all tries together: this is asked again after every segment until there is an answer.
+const WORK_BYTES: usize = 4 * LOOK_BYTES;
 
 /// Looks at the first bytes of a direction.
 pub(crate) fn recognise(bytes: &[u8]) -> Recognition {
@@ -46,6 +48,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Recognition {
     }
     let looked_at = bytes.get(..bytes.len().min(LOOK_BYTES)).unwrap_or_default();
     let mut pending = false;
+    let mut work_bytes = WORK_BYTES;
     for at in 0..looked_at.len() {
         let rest = looked_at.get(at..).unwrap_or_default();
         // Length, type and the reserved bit refuse nearly everything.
@@ -55,9 +58,8 @@ pub(crate) fn recognise(bytes: &[u8]) -> Recognition {
         {
             continue;
         }
-        let found =
-            if at == 0 { chain(rest, BITS_AT_START, 2, true) } else { chain(rest, BITS_WITHIN, HEADS_WITHIN, true) };
-        match found {
+        let (bits, heads) = if at == 0 { (BITS_AT_START, 2) } else { (BITS_WITHIN, HEADS_WITHIN) };
+        match chain(rest, bits, heads, true, &mut work_bytes) {
             Chain::Frames { from } => {
                 return match from {
                     _ if at == 0 && starts_with_settings(bytes) => {

@@ -178,6 +178,10 @@ const BITS_WITHIN: u32 = 64;
 const CHAIN_BYTES: usize = 33 * 1024;
 /// Bytes kept while looking: as much, and what was looked through before it is dropped.
 const WINDOW_BYTES: usize = 40 * 1024;
+/// Bytes of payload that tries may read, beside [`WORK_RATIO`] for each byte looked through: what a side that lost its place
+/// costs stays linear, whatever is sent to it.
+const WORK_BYTES: u64 = 64 * 1024;
+const WORK_RATIO: u64 = 4;
 /// Times kept for the bytes in the window.
 const MOST_MARKS: usize = 64;
 
@@ -193,6 +197,8 @@ pub(super) struct Window {
     needed: usize,
     /// Bytes that were passed over since the loss.
     passed: u64,
+    /// Bytes of payload that tries have read since.
+    worked: u64,
 }
 
 impl Window {
@@ -227,11 +233,17 @@ impl Window {
             let hopeless = rest.first().is_some_and(|length| *length > 0x10)
                 || rest.get(3).is_some_and(|kind| *kind > 0x10)
                 || rest.get(5).is_some_and(|stream| *stream > 0x7f);
-            match if hopeless { Chain::Not } else { chain(rest, bits, if first { 1 } else { 2 }, false) } {
+            let looked_through = self.passed + self.at as u64;
+            let most = WORK_RATIO.saturating_mul(looked_through).saturating_add(WORK_BYTES);
+            let before = usize::try_from(most.saturating_sub(self.worked)).unwrap_or(usize::MAX);
+            let mut left = before;
+            let heads = if first { 1 } else { 2 };
+            match if hopeless { Chain::Not } else { chain(rest, bits, heads, false, &mut left) } {
                 Chain::Frames { .. } => return true,
-                // Whether to wait must not hang on where in the window the try is.
+                // Whether to wait must not hang on where in the window the try is, nor what it costs on how often it waits.
                 Chain::Incomplete { needed, .. } if needed <= CHAIN_BYTES => self.needed = self.at + needed,
                 _ => {
+                    self.worked += (before - left) as u64;
                     self.at += 1;
                     self.needed = 0;
                 }
@@ -261,5 +273,33 @@ impl Window {
     pub(super) fn take(&mut self) -> (Vec<u8>, Vec<(usize, Timestamp)>, usize, u64) {
         let window = std::mem::take(self);
         (window.bytes, window.marks, window.at, window.passed + window.at as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F055: heads of HEADERS every 13 bytes, each with the 16 KB behind it for payload: a literal field with an over-long name.
+    #[test]
+    fn f055_overlapping_heads_cost_no_more_than_others() {
+        // length 16,125, HEADERS, END_HEADERS, stream 1; literal without index, name of 16,120 bytes
+        let unit = [0x00, 0x3e, 0xfd, 1, 4, 0, 0, 0, 1, 0x00, 0x7f, 0xf9, 0x7c];
+        let bytes: Vec<u8> = std::iter::once(0xff).chain(unit.into_iter().cycle().take(1 << 20)).collect();
+        let mut window = Window::default();
+        for piece in bytes.chunks(1400) {
+            let mut rest = piece;
+            while !rest.is_empty() {
+                assert!(!window.push(&mut rest, Timestamp(1)));
+            }
+        }
+        // All that it may be, and not a thousand times the bytes.
+        let most = WORK_BYTES + WORK_RATIO * bytes.len() as u64;
+        assert!((most / 2..=most).contains(&window.worked), "{} of {most}", window.worked);
+        // What really are frames is found all the same.
+        let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+        let frames: Vec<u8> = ping.into_iter().cycle().take(60 * 1024).collect();
+        let found = frames.chunks(1400).any(|mut piece| window.push(&mut piece, Timestamp(2)));
+        assert!(found);
     }
 }

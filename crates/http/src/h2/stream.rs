@@ -124,10 +124,16 @@ impl Stream {
         }
     }
 
+    /// Bytes of this stream that the capture missed.
+    pub(super) fn note_gap(&mut self, len: u64, truncated: bool) {
+        let coverage = &mut self.transaction.coverage;
+        coverage.gap_bytes = coverage.gap_bytes.saturating_add(len);
+        coverage.truncated |= truncated;
+    }
+
     /// DATA content that the capture missed.
     pub(super) fn data_gap(&mut self, direction: Direction, len: u64, truncated: bool) {
-        self.transaction.coverage.gap_bytes = self.transaction.coverage.gap_bytes.saturating_add(len);
-        self.transaction.coverage.truncated |= truncated;
+        self.note_gap(len, truncated);
         self.note_body(direction);
         if let Some(websocket) = &mut self.websocket {
             websocket.gap(direction, len);

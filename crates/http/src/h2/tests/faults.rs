@@ -267,7 +267,7 @@ fn f053_longest_length_is_passed_over_without_a_buffer() {
         if let Some(Step::Data(direction, bytes)) = script.steps.first() {
             h2.handle_data(&mut engine, *direction, Timestamp(1), bytes);
         }
-        h2.handle_end(&mut engine, Direction::ToServer, Timestamp(1), EndReason::Reset);
+        h2.handle_end(&mut engine, Direction::ToServer, EndReason::Reset);
         let mut found = Vec::new();
         while let Some(transaction) = engine.poll_transaction() {
             found.push(line(&transaction));

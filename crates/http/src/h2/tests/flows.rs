@@ -162,7 +162,7 @@ fn f056_upgraded_from_http1() {
     for step in &script.steps {
         match step {
             Step::Data(direction, bytes) => h2.handle_data(&mut engine, *direction, Timestamp(9), bytes),
-            Step::End(direction, reason) => h2.handle_end(&mut engine, *direction, Timestamp(9), *reason),
+            Step::End(direction, reason) => h2.handle_end(&mut engine, *direction, *reason),
             Step::Gap(..) => {}
         }
     }

@@ -194,8 +194,8 @@ fn conflicts_taint_and_forget() {
             h2.handle_data(&mut engine, *direction, Timestamp(1), bytes);
         }
     }
-    h2.handle_conflict(&mut engine, Direction::ToClient);
-    h2.handle_end(&mut engine, Direction::ToClient, Timestamp(1), EndReason::Fin);
+    h2.handle_conflict(Direction::ToClient);
+    h2.handle_end(&mut engine, Direction::ToClient, EndReason::Fin);
     let transaction = engine.poll_transaction().unwrap();
     assert!(transaction.coverage.tainted && transaction.anomalies.contains(Anomaly::SegmentConflict));
 }

@@ -130,7 +130,7 @@ impl Script {
                     }
                 }
                 Step::Gap(direction, len) => h2.handle_gap(&mut engine, *direction, time, *len, false),
-                Step::End(direction, reason) => h2.handle_end(&mut engine, *direction, time, *reason),
+                Step::End(direction, reason) => h2.handle_end(&mut engine, *direction, *reason),
             }
             while let Some(transaction) = engine.poll_transaction() {
                 found.push((*transaction).clone());
