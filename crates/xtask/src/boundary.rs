@@ -187,8 +187,9 @@ fn impure_folder(dir: &Path) -> Vec<String> {
 /// Lines before the file's test module that reach outside; comments do not count.
 fn impure_lines(path: &str, text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    let code = text.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
-    for (index, line) in code {
+    let lines: Vec<&str> = text.lines().collect();
+    let end = (0..lines.len()).find(|at| begins_test_module(&lines[*at..])).unwrap_or(lines.len());
+    for (index, line) in lines.iter().enumerate().take(end) {
         let code = line.split("//").next().unwrap_or_default();
         let mut reached: Vec<&str> =
             IMPURE_WORDS.iter().filter(|(word, _)| contains_word(code, word)).map(|(_, what)| *what).collect();
@@ -200,6 +201,14 @@ fn impure_lines(path: &str, text: &str) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Do these lines begin with a test module that has its code here? What else is for tests, or lies in a file of its own, has
+/// code of the crate behind it.
+fn begins_test_module(lines: &[&str]) -> bool {
+    let is_attribute = |line: &&&str| line.trim_start().starts_with("#[");
+    lines.first().is_some_and(|line| line.trim() == "#[cfg(test)]")
+        && lines.iter().find(|line| !is_attribute(line)).is_some_and(|line| line.contains("mod ") && line.contains('{'))
 }
 
 /// Whether `word` stands in `code`, not as a part of a longer name.
@@ -264,6 +273,15 @@ struct InstantNoodles;
 mod tests { use std::fs; }
 ";
         assert_eq!(impure_lines("x.rs", text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn code_behind_what_is_for_tests_is_looked_at() {
+        for before in ["#[cfg(test)]\nmod tests;", "#[cfg(test)]\nfn spelled() {}", "#[cfg(test)]\nwork: u64,"] {
+            assert_eq!(impure_lines("x.rs", &format!("{before}\nuse std::fs;\n")).len(), 1, "{before}");
+        }
+        let module = "#[cfg(test)]\n#[allow(missing_docs)]\npub(super) mod tests {\n    use std::fs;\n}\n";
+        assert_eq!(impure_lines("x.rs", module), Vec::<String>::new());
     }
 
     #[test]
