@@ -184,12 +184,12 @@ impl Connection {
     }
 
     /// A retransmission contradicted bytes of this direction (F020).
-    pub fn handle_conflict(&mut self, engine: &mut Engine, direction: Direction) {
+    pub fn handle_conflict(&mut self, direction: Direction) {
         let role = self.role(direction);
         match &mut self.stage {
             Stage::Http1(http1) => http1.handle_conflict(role),
             Stage::Http2(http2) => http2.handle_conflict(role),
-            Stage::Tunnel(inner) => inner.handle_conflict(engine, role),
+            Stage::Tunnel(inner) => inner.handle_conflict(role),
             Stage::WebSocket(_) | Stage::Fresh | Stage::Detect(_) | Stage::Tls | Stage::Unknown => {}
         }
     }

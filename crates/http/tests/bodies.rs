@@ -33,7 +33,7 @@ fn handle(engine: &mut Engine, step: Step<'_, Connection>) {
         FlowEvent::Gap { direction, time, len, cause } => {
             connection.handle_gap(engine, direction, time, len, cause == GapCause::Truncated);
         }
-        FlowEvent::Conflict { direction, .. } => connection.handle_conflict(engine, direction),
+        FlowEvent::Conflict { direction, .. } => connection.handle_conflict(direction),
         FlowEvent::End { direction, time, reason, .. } => connection.handle_end(engine, direction, time, reason),
     }
 }

@@ -323,7 +323,7 @@ impl Reader<'_> {
             FlowEvent::Gap { direction, time, len, cause } => {
                 connection.handle_gap(engine, direction, time, len, cause == GapCause::Truncated);
             }
-            FlowEvent::Conflict { direction } => connection.handle_conflict(engine, direction),
+            FlowEvent::Conflict { direction } => connection.handle_conflict(direction),
             FlowEvent::End { direction, time, reason } => {
                 state.ended |= 1 << direction.index();
                 connection.handle_end(engine, direction, time, reason);

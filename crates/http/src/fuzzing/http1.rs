@@ -86,7 +86,7 @@ fn run(stream: &[u8], mid_stream: bool, small: bool, seed: Option<u64>) -> (Prot
                 }
             }
             Step::Gap(direction, len) => connection.handle_gap(&mut engine, direction, time, len, len % 2 == 1),
-            Step::Conflict(direction) => connection.handle_conflict(&mut engine, direction),
+            Step::Conflict(direction) => connection.handle_conflict(direction),
             Step::End(direction, reason) => connection.handle_end(&mut engine, direction, time, reason),
             Step::Wait => time.0 += 6_000_000_000,
         }

@@ -75,7 +75,7 @@ pub fn run_as(steps: &[Step], how: &Run) -> Outcome {
             Step::S(bytes) => feed(&mut engine, &mut connection, Direction::ToClient, time, bytes),
             Step::GapC(len) => connection.handle_gap(&mut engine, Direction::ToServer, time, *len, false),
             Step::GapS(len) => connection.handle_gap(&mut engine, Direction::ToClient, time, *len, false),
-            Step::ConflictC => connection.handle_conflict(&mut engine, Direction::ToServer),
+            Step::ConflictC => connection.handle_conflict(Direction::ToServer),
             Step::Wait(millis) => time.0 += millis * 1_000_000,
             Step::EndC(reason) => connection.handle_end(&mut engine, Direction::ToServer, time, *reason),
             Step::EndS(reason) => connection.handle_end(&mut engine, Direction::ToClient, time, *reason),
