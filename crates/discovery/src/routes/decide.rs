@@ -143,6 +143,7 @@ impl Round<'_> {
             }
             let below = Place {
                 base: place.base && words::is_base(&text),
+                parent: if child.label.shape == Shape::Word { child.label.hash } else { 0 },
                 parent_is_plural: words::is_plural(&text),
                 parent_is_value: false,
                 has_collection: false,

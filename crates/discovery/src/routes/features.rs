@@ -1,10 +1,12 @@
 //! The features that tell values from parts of the route, and their weights.
 
+use std::collections::HashMap;
+
 use super::decide::Child;
-use super::profile::{Corpus, Operation, Profile};
+use super::profile::{Corpus, Operation, Profile, Way};
 use super::score::{Alike, Judge, Values};
 use super::sketch::Keys;
-use super::words::Style;
+use super::words::{Style, Traits};
 
 /// Features of one question.
 #[derive(Clone, Copy, Debug)]
@@ -40,113 +42,131 @@ macro_rules! features {
 
 features! {
     /// Is a group of words the values of a variable?
-    Group, 33:
-    "bias" = -6.29,
-    "many alike" = 0.60,
-    "only two" = 0.43,
-    "below the base path" = -1.59,
-    "below a value" = 0.40,
-    "plural parent" = 1.58,
-    "below a collection" = 0.48,
-    "reserved words" = -0.83,
+    Group, 40:
+    "bias" = -7.20,
+    "many alike" = 0.54,
+    "only two" = 0.18,
+    "below the base path" = -1.22,
+    "below a value" = 0.46,
+    "plural parent" = 1.46,
+    "below a collection" = 0.31,
+    "reserved words" = -0.53,
     "action words" = -2.25,
-    "digits in them" = 3.04,
-    "file names" = 2.65,
-    "mixed styles" = 2.68,
-    "repeated in bodies" = -0.62,
-    "listed by the collection" = 1.05,
-    "seen as values" = 0.95,
-    "value right below" = 1.18,
-    "nothing below" = -1.26,
-    "alike in schema" = 0.62,
-    "many seen once" = 2.36,
-    "requests each" = -1.46,
-    "share of siblings" = 0.78,
-    "only posted to" = -1.34,
-    "changed or deleted" = 0.38,
-    "read" = 0.50,
-    "same words below" = 1.46,
-    "other groups" = 0.07,
-    "odd characters" = 0.02,
-    "shaped values here" = -0.26,
-    "values elsewhere" = 1.80,
-    "parts of routes elsewhere" = -1.75,
-    "versions" = -0.51,
+    "digits in them" = 2.65,
+    "file names" = 2.57,
+    "mixed styles" = 1.45,
+    "repeated in bodies" = -0.73,
+    "listed by the collection" = 0.88,
+    "seen as values" = 1.99,
+    "value right below" = 1.34,
+    "nothing below" = -0.24,
+    "alike in schema" = 0.52,
+    "many seen once" = 2.28,
+    "requests each" = -0.92,
+    "share of siblings" = 0.99,
+    "only posted to" = -1.54,
+    "changed or deleted" = -0.04,
+    "read" = 0.31,
+    "same words below" = 0.86,
+    "other groups" = 0.01,
+    "odd characters" = 0.06,
+    "shaped values here" = -0.45,
+    "values elsewhere" = 2.15,
+    "parts of routes elsewhere" = -1.07,
+    "versions" = -0.69,
     "plural words" = -2.34,
-    "no schema known" = 1.37,
+    "no schema known" = 1.44,
+    "ways shared below" = 0.40,
+    "values below the word elsewhere" = 0.80,
+    "no values below the word elsewhere" = -0.21,
+    "unusual style" = 2.44,
+    "random letters" = 0.74,
+    "read and deleted" = 0.97,
+    "requests for each operation" = -0.55,
 }
 
 features! {
     /// Is one word the only value seen of a variable?
-    Solo, 33:
-    "bias" = -4.28,
+    Solo, 40:
+    "bias" = -4.41,
     "many alike" = 0.00,
     "only two" = 0.00,
-    "below the base path" = -0.72,
-    "below a value" = -0.81,
-    "plural parent" = 1.72,
-    "below a collection" = 0.28,
-    "reserved words" = -1.17,
-    "action words" = -0.99,
+    "below the base path" = -0.98,
+    "below a value" = -0.32,
+    "plural parent" = 1.39,
+    "below a collection" = 0.45,
+    "reserved words" = -1.10,
+    "action words" = -1.10,
     "digits in them" = 1.04,
     "file names" = 0.00,
     "mixed styles" = 0.00,
-    "repeated in bodies" = 0.76,
-    "listed by the collection" = 0.87,
-    "seen as values" = 0.87,
-    "value right below" = -0.45,
-    "nothing below" = -1.01,
+    "repeated in bodies" = 0.52,
+    "listed by the collection" = 0.58,
+    "seen as values" = 1.35,
+    "value right below" = -0.20,
+    "nothing below" = -0.59,
     "alike in schema" = 0.00,
-    "many seen once" = 1.52,
-    "requests each" = -0.79,
-    "share of siblings" = 0.79,
-    "only posted to" = -0.95,
-    "changed or deleted" = 1.24,
-    "read" = 0.38,
+    "many seen once" = 1.62,
+    "requests each" = -0.29,
+    "share of siblings" = 0.94,
+    "only posted to" = -1.08,
+    "changed or deleted" = 0.42,
+    "read" = -0.11,
     "same words below" = 0.00,
-    "other groups" = 0.06,
-    "odd characters" = -0.23,
-    "shaped values here" = 0.17,
-    "values elsewhere" = 1.07,
-    "parts of routes elsewhere" = -1.81,
-    "versions" = -0.10,
-    "plural words" = -1.34,
-    "no schema known" = 0.23,
+    "other groups" = 0.07,
+    "odd characters" = -0.28,
+    "shaped values here" = -0.11,
+    "values elsewhere" = 1.23,
+    "parts of routes elsewhere" = -1.61,
+    "versions" = -0.17,
+    "plural words" = -1.15,
+    "no schema known" = 0.28,
+    "ways shared below" = 0.00,
+    "values below the word elsewhere" = 1.17,
+    "no values below the word elsewhere" = 0.01,
+    "unusual style" = 2.22,
+    "random letters" = 0.71,
+    "read and deleted" = 0.41,
+    "requests for each operation" = -0.29,
 }
 
 features! {
     /// Is a word a value of a variable?
-    Member, 30:
-    "bias" = 1.15,
-    "below the base path" = -0.79,
-    "below a value" = -1.59,
-    "reserved word" = -0.78,
-    "action word" = -2.50,
-    "digits in it" = 0.65,
-    "file name" = 4.37,
-    "odd characters" = -0.29,
-    "repeated in bodies" = 0.58,
-    "listed by the collection" = 0.80,
-    "seen as a value" = 0.61,
-    "values have strict shapes" = -2.84,
-    "values are words" = 1.66,
-    "other status" = -1.51,
-    "other media type" = -1.61,
-    "response keys" = 0.04,
-    "request keys" = -0.13,
-    "query names" = 0.55,
-    "nothing in common" = -0.85,
-    "same operations here" = -0.16,
-    "same words below" = 1.61,
+    Member, 34:
+    "bias" = -1.31,
+    "below the base path" = -2.46,
+    "below a value" = -0.75,
+    "reserved word" = -1.00,
+    "action word" = -2.77,
+    "digits in it" = 1.54,
+    "file name" = 3.83,
+    "odd characters" = 0.04,
+    "repeated in bodies" = 0.22,
+    "listed by the collection" = 1.05,
+    "seen as a value" = 1.93,
+    "values have strict shapes" = -2.78,
+    "values are words" = 1.76,
+    "other status" = -1.42,
+    "other media type" = -1.02,
+    "response keys" = 0.78,
+    "request keys" = -0.53,
+    "query names" = 0.49,
+    "nothing in common" = -0.59,
+    "same operations here" = 0.32,
+    "same words below" = 0.90,
     "operations that values lack" = 0.19,
-    "lacks operations of values" = -0.36,
-    "many requests" = -0.55,
-    "busier than values" = -0.78,
-    "value right below" = 0.33,
-    "value elsewhere" = 0.60,
-    "part of routes elsewhere" = -2.83,
-    "version" = 0.05,
-    "plural word" = -2.03,
+    "lacks operations of values" = -0.21,
+    "many requests" = -0.68,
+    "busier than values" = -0.44,
+    "value right below" = 0.62,
+    "value elsewhere" = 1.15,
+    "part of routes elsewhere" = -1.87,
+    "version" = 0.00,
+    "plural word" = -2.07,
+    "unusual style" = 2.68,
+    "random letters" = 0.91,
+    "random values" = -0.49,
+    "values of unusual style" = 1.13,
 }
 
 fn flag(is: bool) -> f64 {
@@ -154,7 +174,7 @@ fn flag(is: bool) -> f64 {
 }
 
 /// Features of the question whether `members` are values.
-pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &Values) -> Features<33> {
+pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &Values) -> Features<40> {
     let (profile, members) = (&group.profile, group.members.as_slice());
     let count = members.len() as f64;
     let children = judge.children;
@@ -166,13 +186,20 @@ pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &
     let cohesion = group.likeness / (count - 1.0).max(1.0);
     let endings: std::collections::BTreeSet<u32> =
         members.iter().filter_map(|&index| children[index].traits.file_ending()).collect();
-    let shared = profile.operations.values().any(|operation| operation.literals > 0);
-    let has_literal_below = |child: &Child| {
-        child.profile.operations.iter().any(|(way, operation)| {
-            operation.literals > 0
-                && members.iter().filter(|&&other| children[other].profile.operations.contains_key(way)).count() > 1
-        })
-    };
+    let mut ways: HashMap<Way, u32> = HashMap::new();
+    for &index in members {
+        let literal = children[index].profile.operations.iter().filter(|(_, operation)| operation.literals > 0);
+        for (way, _) in literal {
+            *ways.entry(*way).or_default() += 1;
+        }
+    }
+    ways.retain(|_, members| *members > 1);
+    let has_literal_below = |child: &Child| child.profile.operations.keys().any(|way| ways.contains_key(way));
+    let has_variable_here = children
+        .iter()
+        .flat_map(|child| &child.nodes)
+        .any(|&node| judge.masked.get(node as usize).copied().unwrap_or_default());
+    let [none_below, some_below] = judge.corpus.below(judge.place.parent, has_variable_here);
     let right_here = |child: &Child, methods: &[u8]| {
         methods.iter().any(|method| child.profile.operations.contains_key(&(0, *method)))
     };
@@ -202,7 +229,7 @@ pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &
         flag(profile.operations.keys().all(|(way, method)| *way == 0 && *method == 1)),
         share(&|child| right_here(child, &[2, 3, 4])),
         share(&|child| right_here(child, &[0])),
-        if shared { share(&has_literal_below) } else { 0.0 },
+        share(&has_literal_below),
         ((words.len() - members.len()) as f64).ln_1p(),
         share(&|child| child.traits.is_odd()),
         (values.shaped as f64).ln_1p().min(4.0),
@@ -211,16 +238,27 @@ pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &
         share(&|child| child.traits.is_version()),
         share(&|child| child.traits.is_plural()),
         flag(profile.operations.values().all(|operation| operation.response_keys.is_empty())),
+        (ways.len() as f64).ln_1p(),
+        some_below.ln_1p().min(2.0),
+        none_below.ln_1p().min(2.0),
+        share(&|child| judge.corpus.is_unusual(child.traits.style())),
+        share(&|child| child.traits.is_random()),
+        share(&|child| right_here(child, &[0]) && right_here(child, &[3])),
+        judge.corpus.relative(requests / count / profile.operations.len().max(1) as f64).clamp(-4.0, 4.0),
     ])
 }
 
 /// Features of the question whether a word is one of `values`.
-pub(crate) fn member(judge: &Judge<'_>, child: &Child, values: &Values) -> Features<30> {
+pub(crate) fn member(judge: &Judge<'_>, child: &Child, values: &Values) -> Features<34> {
     let like = compare(judge.corpus, &child.profile, &values.profile);
     let strict = if values.words.is_empty() {
         values.strict as f64 / values.shaped.max(1) as f64 * (values.shaped as f64).ln_1p().min(3.0) / 3.0
     } else {
         0.0
+    };
+    let share_of_values = |test: &dyn Fn(Traits) -> bool| {
+        let fitting = values.words.iter().filter(|&&index| test(judge.children[index].traits)).count();
+        fitting as f64 / values.words.len().max(1) as f64
     };
     let known = (values.shaped + values.words.len() as u64).max(1) as f64;
     let busier = (f64::from(child.profile.requests) / (f64::from(values.profile.requests) / known)).ln();
@@ -255,6 +293,10 @@ pub(crate) fn member(judge: &Judge<'_>, child: &Child, values: &Values) -> Featu
         elsewhere(judge, child)[0].ln_1p().min(2.0),
         flag(child.traits.is_version()),
         flag(child.traits.is_plural()),
+        flag(judge.corpus.is_unusual(child.traits.style())),
+        flag(child.traits.is_random()),
+        share_of_values(&|traits| traits.is_random()),
+        share_of_values(&|traits| judge.corpus.is_unusual(traits.style())),
     ])
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::shape::Shape;
 use super::sketch::{Keys, mix};
 use super::tree::{NodeId, ROOT, Tree};
+use super::words::Style;
 
 /// One operation relative to some node: which way down, and the method.
 pub(crate) type Way = (u64, u8);
@@ -150,6 +151,10 @@ pub(crate) struct Corpus {
     seen_in: HashMap<u32, u32>,
     /// Places where a word is part of the route, and where it is a value, as last decided.
     uses: HashMap<u64, [u32; 2]>,
+    /// Places below a word where there is no variable, and where there is one.
+    below: HashMap<u64, [u32; 2]>,
+    /// Words that are part of routes, by [`Style`], and all of them.
+    styles: BTreeMap<Style, u32>,
     /// Logarithm of the requests of the average operation.
     usual: f64,
 }
@@ -180,12 +185,21 @@ impl Corpus {
 
     fn count_uses(&mut self, tree: &Tree, masked: &[bool]) {
         let mut seen = HashSet::new();
+        // What is below each place: of which word, and whether a variable is there.
+        let mut places: HashMap<u64, (u64, bool)> = HashMap::new();
         let mut stack = vec![(ROOT, 0)];
         while let Some((node, way)) = stack.pop() {
             for child in tree.children(node) {
                 let is_value = masked.get(child as usize).copied().unwrap_or_default();
                 let entry = tree.node(child);
                 let word = entry.label.hash;
+                let parent = tree.node(node).label;
+                if parent.shape == Shape::Word {
+                    places.entry(way).or_insert((parent.hash, false)).1 |= is_value;
+                }
+                if entry.label.shape == Shape::Word && !is_value && !self.uses.contains_key(&word) {
+                    *self.styles.entry(entry.traits.style()).or_default() += 1;
+                }
                 // A place counts once for a word, however many values are above it.
                 if entry.label.shape == Shape::Word && seen.insert((way, word)) {
                     let [literal, value] = self.uses.entry(word).or_default();
@@ -194,6 +208,27 @@ impl Corpus {
                 stack.push((child, mix(way, if is_value { VARIABLE } else { word })));
             }
         }
+        for (word, has_variable) in places.into_values() {
+            let [without, with] = self.below.entry(word).or_default();
+            *(if has_variable { with } else { without }) += 1;
+        }
+    }
+
+    /// In how many other places below the same word there is no variable, and one.
+    pub(crate) fn below(&self, word: u64, has_variable_here: bool) -> [f64; 2] {
+        let [without, with] = self.below.get(&word).copied().unwrap_or_default();
+        if has_variable_here {
+            [f64::from(without), f64::from(with.saturating_sub(1))]
+        } else {
+            [f64::from(without.saturating_sub(1)), f64::from(with)]
+        }
+    }
+
+    /// Are words put together in a way that the service's routes nearly never are?
+    pub(crate) fn is_unusual(&self, style: Style) -> bool {
+        let all: u32 = self.styles.values().sum();
+        let these = self.styles.get(&style).copied().unwrap_or_default();
+        style != Style::Plain && all >= 10 && these <= all / 20
     }
 
     /// In how many other places the word is part of the route, and a value.
@@ -208,7 +243,7 @@ impl Corpus {
 
     /// Logarithm of how many times the requests of the average operation these are.
     pub(crate) fn relative(&self, requests: f64) -> f64 {
-        requests.max(1.0).ln() - self.usual
+        requests.max(0.01).ln() - self.usual
     }
 
     /// How much it says that two operations both have a key.

@@ -17,6 +17,8 @@ use super::tree::{NodeId, Tree};
 pub(crate) struct Place {
     /// Nothing above but what stands before the resources of an API: its name, a version.
     pub(crate) base: bool,
+    /// Hash of the word above, 0 if it is no word.
+    pub(crate) parent: u64,
     /// The segment above is a plural.
     pub(crate) parent_is_plural: bool,
     /// The segment above is a value.

@@ -67,6 +67,7 @@ impl Traits {
     const ODD: u32 = 8;
     const VERSION: u32 = 16;
     const PLURAL: u32 = 32;
+    const RANDOM: u32 = 64;
 
     pub(crate) fn of(text: &str) -> Traits {
         let has = |is: bool, flag: u32| if is { flag } else { 0 };
@@ -81,6 +82,7 @@ impl Traits {
                 | has(text.bytes().any(|byte| b"%@+=,~!*".contains(&byte)), Self::ODD)
                 | has(super::shape::is_version(text.as_bytes()), Self::VERSION)
                 | has(is_plural(text), Self::PLURAL)
+                | has(is_random(text), Self::RANDOM)
                 | (style_of(text) as u32) << 8
                 | ending << 16,
         )
@@ -113,6 +115,11 @@ impl Traits {
         self.0 & Self::PLURAL != 0
     }
 
+    /// Nobody could say it.
+    pub(crate) fn is_random(self) -> bool {
+        self.0 & Self::RANDOM != 0
+    }
+
     pub(crate) fn style(self) -> Style {
         match self.0 >> 8 & 0xff {
             0 => Style::Plain,
@@ -129,6 +136,29 @@ impl Traits {
         let ending = self.0 >> 16;
         (ending != 0).then_some(ending)
     }
+}
+
+/// Letters and digits as chance puts them: capitals inside words, long runs of consonants, no vowel.
+fn is_random(text: &str) -> bool {
+    let (mut consonants, mut longest, mut vowels, mut changes, mut letters) = (0, 0, 0, 0, 0);
+    let mut last = b'-';
+    for byte in text.bytes() {
+        let is_letter = byte.is_ascii_alphabetic();
+        if is_letter && !b"aeiouyAEIOUY".contains(&byte) {
+            consonants += 1;
+            longest = longest.max(consonants);
+        } else {
+            consonants = 0;
+            vowels += usize::from(is_letter);
+        }
+        letters += usize::from(is_letter);
+        let is_change = last.is_ascii_digit() && is_letter
+            || last.is_ascii_lowercase() && (byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        changes += usize::from(is_change);
+        last = byte;
+    }
+    let parts = parts(text).filter(|part| part.len() <= 2).count();
+    longest >= 6 || (vowels == 0 && letters >= 4 && text.len() >= 5) || (changes >= 2 && parts >= 2)
 }
 
 fn style_of(text: &str) -> Style {
