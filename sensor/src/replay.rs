@@ -59,6 +59,7 @@ pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Co
     for worker in &workers {
         inventory.add(worker);
     }
+    inventory.settle();
     if !common.quiet {
         let (megabytes, seconds) = (files.progress().bytes_read as f64 / 1e6, started.elapsed().as_secs_f64());
         tell!("{packets} packets read, {megabytes:.1} MB in {seconds:.2} s");

@@ -105,6 +105,7 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
     for worker in &workers {
         inventory.add(worker);
     }
+    inventory.settle();
     if !args.common.quiet {
         let (_, stats) = together(&status);
         session::live_summary(inventory.counters(), &stats, &session.output);

@@ -13,6 +13,7 @@ use umbra_wire::Timestamp;
 use crate::endpoint::{Endpoint, split_operation};
 use crate::learnt::Learnt;
 use crate::route;
+use crate::routes::Templates;
 use crate::sampling::{Memory, SamplingConfig, level};
 use crate::schema::{Exchange, Sample, ValueKey};
 use crate::style::{Classified, Facts, Style, classify};
@@ -256,7 +257,11 @@ impl Endpoints {
     pub fn merge_endpoint(&mut self, theirs: &Endpoint) {
         self.key.clear();
         self.key.extend_from_slice(theirs.key());
-        let (host_len, method_len) = (theirs.host().len() as u16, theirs.method().len() as u8);
+        self.merge_key(theirs, theirs.host().len() as u16, theirs.method().len() as u8);
+    }
+
+    /// Adds an endpoint to that under `self.key`.
+    fn merge_key(&mut self, theirs: &Endpoint, host_len: u16, method_len: u8) {
         let Some(slot) = self.find_or_insert(theirs.style, host_len, method_len) else {
             self.counters.overflow += theirs.requests;
             return;
@@ -267,6 +272,32 @@ impl Endpoints {
             }
             endpoint.merge(theirs);
         }
+    }
+
+    /// The same endpoints under the templates of `templates`, where one has their place; what comes together is merged.
+    pub fn regrouped(&self, templates: &Templates) -> Endpoints {
+        let mut grouped = Endpoints::new(self.config.clone());
+        grouped.counters = self.counters;
+        for endpoint in self.iter() {
+            let found = match endpoint.style {
+                // A gRPC path names a method, never a resource.
+                Style::Grpc => None,
+                _ => templates.find(endpoint.host(), endpoint.method().as_bytes(), endpoint.route().as_bytes()),
+            };
+            let Some(found) = found else {
+                grouped.merge_endpoint(endpoint);
+                continue;
+            };
+            grouped.route.clear();
+            grouped.route.extend_from_slice(found.template.as_bytes());
+            let (host_len, method_len) = grouped.write_key(endpoint.host().as_bytes(), endpoint.method().as_bytes());
+            if let Some(operation) = endpoint.operation_bytes() {
+                grouped.key.push(0);
+                grouped.key.extend_from_slice(operation);
+            }
+            grouped.merge_key(endpoint, host_len, method_len);
+        }
+        grouped
     }
 
     /// Adds what an earlier run left out.

@@ -1,8 +1,8 @@
 //! Transactions to endpoints: service, method and route template, with what was seen of each.
 //!
 //! A worker keeps one [`Endpoints`]; merging those of all workers gives the inventory, and merging is commutative and
-//! associative, so any number of workers gives the same one. Route templates are decided by the shape of each segment
-//! here ([`route`]); evidence over a whole service is not used yet.
+//! associative, so any number of workers gives the same one. Beside it a worker keeps [`routes::Routes`]: the evidence on which the
+//! templates of a whole service are decided. Until then a template is what the shape of each segment says ([`route`]).
 //!
 //! [`schema`] learns the shapes of bodies and parameters, [`style`] tells what kind of API a transaction speaks and which
 //! operation it calls.

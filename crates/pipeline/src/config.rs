@@ -16,6 +16,8 @@ pub struct Config {
     pub http: umbra_http::Config,
     /// Inventory.
     pub discovery: umbra_discovery::Config,
+    /// What is learnt of routes. The keys are those of [`discovery`](Self::discovery).
+    pub routes: umbra_discovery::routes::Config,
     /// Events.
     pub event: EventConfig,
     /// Bytes that flows and messages may hold; above it segments of new flows are shed, counted in
@@ -34,6 +36,7 @@ impl Config {
                 value_key: umbra_discovery::ValueKey::derive(key),
                 ..umbra_discovery::Config::default()
             },
+            routes: umbra_discovery::routes::Config::default(),
             event: EventConfig {
                 source: Source::default(),
                 sensor_id: "umbra".into(),

@@ -1,5 +1,6 @@
 //! What all workers have learnt, together.
 
+use umbra_discovery::routes::Routes;
 use umbra_discovery::{Endpoint, Endpoints};
 
 use crate::counters::Counters;
@@ -9,6 +10,7 @@ use crate::worker::Worker;
 #[derive(Clone, Debug)]
 pub struct Inventory {
     endpoints: Endpoints,
+    routes: Option<Routes>,
     counters: Counters,
 }
 
@@ -18,12 +20,16 @@ impl Inventory {
     pub fn new(mut config: umbra_discovery::Config, workers: usize) -> Self {
         config.endpoints = config.endpoints.saturating_mul(workers.max(1));
         config.unconfirmed = config.unconfirmed.saturating_mul(workers.max(1));
-        Inventory { endpoints: Endpoints::new(config), counters: Counters::default() }
+        Inventory { endpoints: Endpoints::new(config), routes: None, counters: Counters::default() }
     }
 
     /// Adds what a worker has learnt.
     pub fn add(&mut self, worker: &Worker) {
         self.endpoints.merge(worker.endpoints());
+        match &mut self.routes {
+            Some(routes) => routes.merge(worker.routes()),
+            None => self.routes = Some(worker.routes().clone()),
+        }
         self.counters.merge(&worker.counters());
     }
 
@@ -35,6 +41,14 @@ impl Inventory {
     /// Adds what an earlier run left out.
     pub fn restore_left_out(&mut self, counters: &umbra_discovery::Counters) {
         self.endpoints.merge_counters(counters);
+    }
+
+    /// Decides the route templates on all that was learnt, and lists the endpoints under them. Once, after everything was added:
+    /// what is added later stands under the templates that a worker knows.
+    pub fn settle(&mut self) {
+        if let Some(routes) = &self.routes {
+            self.endpoints = self.endpoints.regrouped(&routes.templates(&[]));
+        }
     }
 
     /// Counters of all workers.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use umbra_discovery::routes::{Routes, Sighting};
 use umbra_discovery::{Endpoints, Observation, Style, canonical_host};
 use umbra_event::auth::Credentials;
 use umbra_event::redact::{FieldFacts, HeaderJson, Redaction, Reveal};
@@ -84,7 +85,7 @@ impl Recorder {
         identity: &mut Identity,
         (client, server): ((IpAddr, u16), (IpAddr, u16)),
         acknowledged: Acknowledged,
-        endpoints: &mut Endpoints,
+        (endpoints, routes): (&mut Endpoints, &mut Routes),
     ) {
         let request = transaction.request.as_ref();
         let https = request.is_some_and(|request| request.scheme == Scheme::Https);
@@ -113,6 +114,7 @@ impl Recorder {
         let one_sided = transaction.coverage.one_sided || facts.one_sided();
         let complete = is_complete(transaction);
         let time = transaction.request_start.or(transaction.response_start).unwrap_or(facts.first_time);
+        let trusted = acknowledged == Acknowledged::Yes && !transaction.coverage.tainted;
         let observed = endpoints.observe(&Observation {
             host: &self.host.canonical,
             method,
@@ -120,9 +122,14 @@ impl Recorder {
             client: identity.client,
             time,
             complete,
-            trusted: acknowledged == Acknowledged::Yes && !transaction.coverage.tainted,
+            trusted,
             transaction,
         });
+        if let (Some(path), true) = (raw_path, trusted) {
+            let lot = identity.client ^ time.nanos().rotate_left(32);
+            let host = &self.host.canonical;
+            routes.observe_transaction(&Sighting { host, path, query: raw_query, lot, transaction });
+        }
         let Some(encoder) = &mut self.encoder else { return };
 
         let reveal = self.config.redaction.reveal;

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ahash::RandomState;
 use umbra_discovery::Endpoints;
+use umbra_discovery::routes::Routes;
 use umbra_flow::{Direction, FlowEvent, FlowId, FlowTable, GapCause, Step};
 use umbra_http::{Connection, Engine, Protocol};
 use umbra_wire::{Decoder, Packet, Segment, SegmentHeader, Timestamp};
@@ -59,6 +60,7 @@ struct Stages {
     engine: Engine,
     recorder: Recorder,
     endpoints: Endpoints,
+    routes: Routes,
     /// Bytes the connections hold.
     http_bytes: usize,
     /// Bytes that reassembly held at the last look.
@@ -80,6 +82,11 @@ impl Worker {
     /// A worker. Without an encoder it keeps the inventory only.
     pub fn new(config: Config, encoder: Option<Box<dyn Encode>>) -> Worker {
         let [a, b, c, d] = config.flow.hash_seed;
+        let routes = Routes::new(umbra_discovery::routes::Config {
+            key: config.discovery.value_key,
+            hash_seed: config.discovery.hash_seed,
+            ..config.routes
+        });
         let endpoints = Endpoints::new(config.discovery);
         let mut engine = Engine::new(config.http);
         engine.sampler = Some(endpoints.sampler());
@@ -89,6 +96,7 @@ impl Worker {
                 flows: FlowTable::new(config.flow),
                 engine,
                 recorder: Recorder::new(config.event, encoder),
+                routes,
                 endpoints,
                 http_bytes: 0,
                 flow_bytes: 0,
@@ -151,6 +159,11 @@ impl Worker {
     /// What was seen of each endpoint.
     pub fn endpoints(&self) -> &Endpoints {
         &self.stages.endpoints
+    }
+
+    /// What was learnt of the routes.
+    pub fn routes(&self) -> &Routes {
+        &self.stages.routes
     }
 
     /// Adds the counters of a dispatcher that decoded packets for this worker and others.
@@ -225,6 +238,7 @@ impl Stages {
             engine: &mut self.engine,
             recorder: &mut self.recorder,
             endpoints: &mut self.endpoints,
+            routes: &mut self.routes,
             http_bytes: &mut self.http_bytes,
             recording: &mut self.recording,
         };
@@ -305,6 +319,7 @@ struct Reader<'a> {
     engine: &'a mut Engine,
     recorder: &'a mut Recorder,
     endpoints: &'a mut Endpoints,
+    routes: &'a mut Routes,
     http_bytes: &'a mut usize,
     recording: &'a mut Option<usize>,
 }
@@ -313,7 +328,7 @@ impl Reader<'_> {
     /// Hands one step to the connection and records what came of it. True if the flow is of no further interest; and the
     /// bytes its connection holds.
     fn advance(&mut self, step: Step<'_, FlowState>) -> (bool, usize) {
-        let Reader { engine, recorder, endpoints, http_bytes, recording } = self;
+        let Reader { engine, recorder, endpoints, routes, http_bytes, recording } = self;
         let state = step.app;
         // Not held until counted again: a flow that a stage fails on is not.
         **http_bytes = http_bytes.saturating_sub(std::mem::take(&mut state.held_bytes));
@@ -339,7 +354,7 @@ impl Reader<'_> {
             let to_server = if swapped { Direction::ToClient } else { Direction::ToServer };
             let acknowledged = Acknowledged::of(&transaction, step.facts, to_server, state.ended == 3);
             **recording = Some(recorder.output().bytes.len());
-            recorder.record(&transaction, step.facts, identity, (client, server), acknowledged, endpoints);
+            recorder.record(&transaction, step.facts, identity, (client, server), acknowledged, (endpoints, routes));
             **recording = None;
             engine.recycle(transaction);
         }

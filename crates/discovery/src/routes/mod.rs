@@ -21,6 +21,7 @@ mod body;
 mod decide;
 mod evidence;
 mod features;
+mod feed;
 mod pins;
 mod profile;
 mod score;
@@ -36,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use body::{BodyFacts, is_candidate_value};
 pub use evidence::{BodyKind, Evidence};
+pub use feed::Sighting;
 pub use pins::{Pin, PinError};
 pub use score::Trace;
 pub use shape::{Shape, canonical_segment};
@@ -88,6 +90,12 @@ pub struct Routes {
     config: Config,
     services: BTreeMap<Box<[u8]>, Tree>,
     counters: Counters,
+    scratch: feed::Scratch,
+}
+
+/// Did the server say that the request reached something? Also WebSockets.
+fn is_success(status: u16) -> bool {
+    matches!(status, 200..=399 | 101)
 }
 
 /// What was learnt, in a form to store: see [the module](self) for what it holds.
@@ -100,7 +108,7 @@ pub struct Snapshot {
 impl Routes {
     /// Nothing learnt.
     pub fn new(config: Config) -> Routes {
-        Routes { config, services: BTreeMap::new(), counters: Counters::default() }
+        Routes { config, services: BTreeMap::new(), counters: Counters::default(), scratch: feed::Scratch::default() }
     }
 
     /// The key of the hashes in [`Evidence`].
@@ -125,7 +133,7 @@ impl Routes {
 
     /// Learns from a transaction. Only what succeeded tells a route; pages, assets and preflights are counted and set aside.
     pub fn observe(&mut self, evidence: &Evidence<'_>) {
-        if !matches!(evidence.status, 200..=399 | 101) {
+        if !is_success(evidence.status) {
             self.counters.unsuccessful += 1;
             return;
         }
@@ -210,6 +218,7 @@ impl Routes {
             config,
             services: services.map(|(service, stored)| (service, restored(stored))).collect(),
             counters: snapshot.counters,
+            scratch: feed::Scratch::default(),
         }
     }
 }

@@ -62,6 +62,10 @@ impl Shape {
 /// Writes the canonical text of a raw segment to `out`, which is cleared first.
 pub fn canonical_segment(raw: &[u8], out: &mut Vec<u8>) {
     out.clear();
+    if raw.iter().all(|&byte| is_pchar(byte)) {
+        out.extend_from_slice(raw);
+        return;
+    }
     let mut rest = raw;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
@@ -97,11 +101,30 @@ fn hex(byte: u8) -> Option<u8> {
 
 /// May stand in a segment literally (RFC 3986 §3.3), `;` left out as it starts matrix parameters.
 fn is_pchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@{}".contains(&byte)
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0_u8;
+        while byte < 128 {
+            table[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let marks = b"-._~!$&'()*+,=:@{}";
+        let mut place = 0;
+        while place < marks.len() {
+            table[marks[place] as usize] = true;
+            place += 1;
+        }
+        table
+    };
+    TABLE[usize::from(byte)]
 }
 
 /// The shape of a canonical segment, and where a literal ending starts: `{id}.json` and `{id}:append` have one.
 pub(crate) fn shape_of(segment: &[u8]) -> (Shape, usize) {
+    // Most segments of most paths.
+    if segment.len() <= WORD_BYTES && segment.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'-' | b'_')) {
+        return (Shape::Word, segment.len());
+    }
     let whole = plain_shape(segment);
     if whole != Shape::Word || segment.len() < 3 {
         return (whole, segment.len());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::decide::{Decided, Segment};
 use super::evidence::{BodyKind, METHODS, method_number};
 use super::pins::{Pin, PinSegment};
-use super::shape::{SEGMENTS, Shape, canonical_segment};
+use super::shape::{SEGMENTS, Shape, canonical_segment, shape_of};
 use super::tree::Leaf;
 use super::words;
 
@@ -196,6 +196,18 @@ impl Place {
         let text = std::str::from_utf8(first).ok()?;
         if let Some(found) = self.literals.get(text).and_then(|place| place.find(rest, steps, pick)) {
             return Some(found);
+        }
+        if first.starts_with(b"{") {
+            // A value that was hidden may be a part of the route that looks like one: a date, a number as a version.
+            let looks_like_value = |text: &str| shape_of(text.as_bytes()).0.is_value();
+            let hidden = self.literals.iter().filter(|(text, _)| looks_like_value(text));
+            let mut variable = self
+                .variables
+                .iter()
+                .filter(|(ending, _)| text.len() > ending.len() && text.ends_with(&**ending))
+                .map(|(_, place)| place);
+            let variable = variable.find_map(|place| place.find(rest, steps, pick));
+            return variable.or_else(|| hidden.map(|(_, place)| place).find_map(|place| place.find(rest, steps, pick)));
         }
         self.variables
             .iter()

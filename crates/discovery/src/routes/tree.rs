@@ -232,7 +232,13 @@ pub(crate) struct Tree {
     /// Requests not learnt from, as the tree is full or the path too long.
     pub(crate) left_out: u64,
     text: Vec<u8>,
+    /// Hashes of paths met lately and the nodes they lead to, so that what is asked again and again costs little. Empty until
+    /// there is something to remember, and again when nodes move.
+    recent: Vec<(u64, NodeId)>,
 }
+
+/// Paths remembered.
+const RECENT: usize = 256;
 
 /// What is stored of a tree: see [`super::Routes::snapshot`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -259,6 +265,7 @@ impl Tree {
             overflow: 0,
             left_out: 0,
             text: Vec::new(),
+            recent: Vec::new(),
         }
     }
 
@@ -306,10 +313,31 @@ impl Tree {
 
     /// Learns from a successful answer.
     pub(crate) fn observe(&mut self, evidence: &Evidence<'_>, key: &ValueKey) {
+        // A body says something about the segments too.
+        let remembers = evidence.response_keys.is_none() && evidence.values.is_empty();
+        let hash = if remembers { self.hasher.hash_one(evidence.path) } else { 0 };
+        let place = hash as usize % RECENT;
+        if let (true, Some(&(known, node))) = (remembers, self.recent.get(place))
+            && known == hash
+            && node != NONE
+        {
+            self.node_mut(node).leaf(method_number(evidence.method)).add(evidence);
+            return;
+        }
+        let node = self.walk(evidence, key);
+        if let (true, Some(node)) = (remembers, node) {
+            self.recent.resize(RECENT, (0, NONE));
+            self.recent[place] = (hash, node);
+        }
+        self.thin_out();
+    }
+
+    /// Goes down the path of a transaction, and learns from it on the way. Gives where it ended.
+    fn walk(&mut self, evidence: &Evidence<'_>, key: &ValueKey) -> Option<NodeId> {
         let segments = || evidence.path.split(|&byte| byte == b'/').filter(|raw| !raw.is_empty());
         if segments().nth(SEGMENTS).is_some() || self.is_full() {
             self.left_out += 1;
-            return;
+            return None;
         }
         let has_body = evidence.response_keys.is_some();
         let mut text = std::mem::take(&mut self.text);
@@ -365,7 +393,7 @@ impl Tree {
                 seen.add(mix(place, *value));
             }
         }
-        self.thin_out();
+        Some(node)
     }
 
     pub(crate) fn find(&self, parent: NodeId, label: Label) -> Option<NodeId> {
@@ -448,6 +476,7 @@ impl Tree {
 
     /// Merges a subtree into a node of the same tree and removes it.
     fn absorb(&mut self, from: NodeId, into: NodeId) {
+        self.recent.clear();
         self.unlink(from);
         let mut stack = vec![(from, into)];
         while let Some((from, into)) = stack.pop() {
