@@ -81,12 +81,16 @@ fn write_hex16(value: u16, out: &mut Vec<u8>) {
 
 /// 16 bytes as 32 lower-case hex digits.
 pub(crate) fn hex128(bytes: [u8; 16]) -> [u8; 32] {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let mut text = [0u8; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        if let [high, low] = pair {
-            *high = HEX[usize::from(byte >> 4)];
-            *low = HEX[usize::from(byte & 15)];
-        }
+    for (eight, four) in text.as_chunks_mut::<8>().0.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        // Eight digits at once: first a byte for each half byte, then letters are shifted behind the digits.
+        let packed = u64::from(u32::from_be_bytes(*four));
+        let pairs = (packed << 16 | packed) & 0x0000_ffff_0000_ffff;
+        let bytes = (pairs << 8 | pairs) & 0x00ff_00ff_00ff_00ff;
+        let digits = (bytes << 4 | bytes) & (ONES * 0x0f);
+        let letters = (digits + ONES * 6) >> 4 & ONES;
+        *eight = (digits + ONES * b'0' as u64 + letters * (b'a' - b'9' - 1) as u64).to_be_bytes();
     }
     text
 }

@@ -9,7 +9,7 @@ use crate::event::{Api, Auth, Body, Capture, Event, Grpc, PeerMessages, Request,
 use crate::flow_text::{self, FlowText};
 use crate::redact::HeaderJson;
 use crate::text::{write_escaped, write_string};
-use crate::time::SecondText;
+use crate::time::{SecondText, pair};
 
 /// More than most events need, so that one reservation does.
 const TYPICAL_BYTES: usize = 2048;
@@ -130,9 +130,34 @@ impl Event<'_> {
     }
 }
 
+/// Below 10^8 a number is a word of digits, moved to the left over the zeros, so that nothing is copied by length.
 #[inline]
 pub(crate) fn number(value: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    match value {
+        0..10 => out.push(b'0' + value as u8),
+        10..10_000 => {
+            let digits = four_digits(value as u32);
+            let zeros = (digits ^ u32::from_ne_bytes([b'0'; 4])).trailing_zeros() / 8;
+            out.extend_from_slice(&(digits >> (8 * (zeros & 3))).to_le_bytes());
+            out.truncate(out.len() - zeros as usize);
+        }
+        10_000..100_000_000 => eight_digits(value as u32, out),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    }
+}
+
+/// The digits of a number below 10^4, the first one lowest.
+#[inline]
+fn four_digits(value: u32) -> u32 {
+    let ([a, b], [c, d]) = (pair(value / 100), pair(value % 100));
+    u32::from_le_bytes([a, b, c, d])
+}
+
+fn eight_digits(value: u32, out: &mut Vec<u8>) {
+    let digits = u64::from(four_digits(value / 10_000)) | u64::from(four_digits(value % 10_000)) << 32;
+    let zeros = (digits ^ u64::from_ne_bytes([b'0'; 8])).trailing_zeros() / 8;
+    out.extend_from_slice(&(digits >> (8 * (zeros & 7))).to_le_bytes());
+    out.truncate(out.len() - zeros as usize);
 }
 
 /// A constant fragment and a number.

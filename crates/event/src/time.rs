@@ -67,10 +67,16 @@ const PAIRS: [[u8; 2]; 100] = {
     pairs
 };
 
+/// The two digits of a number below 100.
+#[inline]
+pub(crate) fn pair(value: u32) -> [u8; 2] {
+    PAIRS[value as usize % 100]
+}
+
 /// `value` is below 100.
 #[inline]
 fn put2(text: &mut [u8; 30], at: usize, value: u32) {
-    let [tens, ones] = PAIRS[value as usize % 100];
+    let [tens, ones] = pair(value);
     text[at] = tens;
     text[at + 1] = ones;
 }

@@ -35,6 +35,8 @@ pub enum KnownHeader {
     WwwAuthenticate,
     Accept,
     Http2Settings,
+    Date,
+    CacheControl,
 }
 
 /// One field of a [`HeaderBlock`].
@@ -50,19 +52,35 @@ pub struct Field {
     pub trailer: bool,
 }
 
+impl Field {
+    pub(crate) fn name_place(&self) -> Range<u32> {
+        self.name.0..self.name.1
+    }
+
+    pub(crate) fn value_place(&self) -> Range<u32> {
+        self.value.0..self.value.1
+    }
+}
+
 /// Header fields in wire order, repeats included, in one buffer. The same buffer holds the request target and
 /// the like, so that a message is one copy.
 #[derive(Clone, Debug, Default)]
 pub struct HeaderBlock {
     bytes: Vec<u8>,
     fields: Vec<Field>,
+    /// Which kinds of field are there: a bit each.
+    kinds: u64,
 }
+
+// Each kind has a bit.
+const _: () = assert!((KnownHeader::CacheControl as u8) < 64);
 
 impl HeaderBlock {
     /// Empties the block, keeping its memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
+        self.kinds = 0;
     }
 
     /// Copies `bytes` in and says where they lie.
@@ -86,6 +104,7 @@ impl HeaderBlock {
 
     /// Appends a field whose name and value are stored already.
     pub fn push_stored(&mut self, known: KnownHeader, name: Range<u32>, value: Range<u32>) {
+        self.kinds |= 1 << known as u8;
         self.fields.push(Field {
             name: (name.start, name.end),
             value: (value.start, value.end),
@@ -120,8 +139,17 @@ impl HeaderBlock {
         self.fields.iter().map(|field| (field, self.name(field), self.value(field)))
     }
 
+    /// Which kinds of field are there, trailers too: bit `1 << known as u8` each.
+    pub fn kinds(&self) -> u64 {
+        self.kinds
+    }
+
     /// Value of the first header (not trailer) of this kind whose value is known.
+    #[inline]
     pub fn first(&self, known: KnownHeader) -> Option<&[u8]> {
+        if self.kinds >> known as u8 & 1 == 0 {
+            return None;
+        }
         self.fields
             .iter()
             .find(|field| field.known == known && !field.trailer && !field.unknown)

@@ -155,9 +155,13 @@ impl Recorder {
         self.anomalies.extend(found.iter().map(Anomaly::name));
 
         let mut credentials = Credentials::default();
-        for (field, name, value) in request.iter().flat_map(|request| request.headers.iter()) {
-            if !field.trailer && may_be_credential(field.known) {
-                credentials.field(name, value);
+        if let Some(headers) = request.map(|request| &request.headers)
+            && headers.kinds() & MAY_BE_CREDENTIAL != 0
+        {
+            for field in headers.fields() {
+                if MAY_BE_CREDENTIAL >> field.known as u8 & 1 == 1 && !field.trailer {
+                    credentials.field(headers.name(field), headers.value(field));
+                }
             }
         }
         if let Some(query) = raw_query {
@@ -263,7 +267,7 @@ impl Recorder {
 
 /// Path and query of an origin-form target; an empty path stays one.
 fn split_query(target: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
-    match target.iter().position(|&byte| byte == b'?') {
+    match memchr::memchr(b'?', target) {
         Some(mark) => (target.get(..mark), target.get(mark + 1..)),
         None => (Some(target), None),
     }
@@ -310,26 +314,38 @@ fn between(start: Option<umbra_wire::Timestamp>, end: Option<umbra_wire::Timesta
 
 fn render(headers: &HeaderBlock, redaction: &Redaction, out: &mut HeaderJson) {
     out.clear();
-    for (field, name, value) in headers.iter() {
-        if is_never_shown(field.known) && !redaction.reveal.headers {
-            continue;
+    let passed_over = if redaction.reveal.headers { 0 } else { NEVER_SHOWN };
+    for field in headers.fields() {
+        let known = field.known as u8;
+        if passed_over >> known & 1 == 0 {
+            let facts = FieldFacts { trailer: field.trailer, unknown: field.unknown };
+            out.push_numbered(redaction, known, headers.name(field), headers.value(field), facts);
         }
-        out.push(redaction, name, value, FieldFacts { trailer: field.trailer, unknown: field.unknown });
     }
 }
 
-/// Fields that are never on the allow-list: passed over before their names are compared.
-fn is_never_shown(known: KnownHeader) -> bool {
+/// Fields that are never on the allow-list: passed over before their names are looked at.
+const NEVER_SHOWN: u64 = {
     use KnownHeader::*;
-    matches!(known, Host | Authorization | ProxyAuthorization | Cookie | SetCookie | XApiKey | XRequestId | Forwarded)
-        || matches!(known, XForwardedFor | Location | WwwAuthenticate | Http2Settings | SecWebSocketExtensions)
-        || matches!(known, Connection | Trailer)
-}
+    bits(&[Host, Authorization, ProxyAuthorization, Cookie, SetCookie, XApiKey, XRequestId, Forwarded])
+        | bits(&[XForwardedFor, Location, WwwAuthenticate, Http2Settings, SecWebSocketExtensions])
+        | bits(&[Connection, Trailer, Date])
+};
 
 /// Fields that can hold a credential: the named ones, and those without a place in [`KnownHeader`].
-fn may_be_credential(known: KnownHeader) -> bool {
+const MAY_BE_CREDENTIAL: u64 = {
     use KnownHeader::*;
-    matches!(known, Other | Authorization | ProxyAuthorization | Cookie | XApiKey)
+    bits(&[Other, Authorization, ProxyAuthorization, Cookie, XApiKey])
+};
+
+/// A set of kinds of field, as [`HeaderBlock::kinds`] has it.
+const fn bits(fields: &[KnownHeader]) -> u64 {
+    let (mut bits, mut at) = (0, 0);
+    while at < fields.len() {
+        bits |= 1 << fields[at] as u8;
+        at += 1;
+    }
+    bits
 }
 
 /// Shorter methods are too short to hold a secret, and hardly any is longer.

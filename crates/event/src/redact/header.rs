@@ -55,6 +55,8 @@ const MAX_RENDERED_BYTES: usize = 64 << 10;
 const NAME_BITS: u32 = 7;
 /// 2^8 values whose rendering is remembered: at most 0.3 MiB for a buffer.
 const VALUE_BITS: u32 = 8;
+/// Names that a caller may number, from 1.
+const NUMBERS: usize = 64;
 /// Values up to here are looked at before the memory is asked.
 const SHORT_VALUE_BYTES: usize = 12;
 
@@ -67,6 +69,7 @@ const SHORT_VALUE_BYTES: usize = 12;
 pub struct HeaderJson {
     pub(crate) bytes: Vec<u8>,
     pub(crate) omitted: u32,
+    /// Names by the caller's number of them, then the others by their bytes.
     names: Box<[NameMemo]>,
     values: Box<[ValueMemo]>,
     /// Names that got a slot so far.
@@ -124,17 +127,25 @@ impl HeaderJson {
     ///
     /// One buffer must always be used with the same redaction: it remembers what it made of recent fields.
     pub fn push(&mut self, redaction: &Redaction, name: &[u8], value: &[u8], facts: FieldFacts) {
+        self.push_numbered(redaction, 0, name, value, facts);
+    }
+
+    /// [`push`](Self::push) of a field whose name the caller knows: `number`, from 1 and below 64, always stands for this name, whatever
+    /// the case of its letters, so that it need not be looked at. 0, and what is above, are no numbers.
+    pub fn push_numbered(&mut self, redaction: &Redaction, number: u8, name: &[u8], value: &[u8], facts: FieldFacts) {
         if self.bytes.len() >= MAX_RENDERED_BYTES {
             self.omitted = self.omitted.saturating_add(1);
             return;
         }
         let name = name.get(..MAX_NAME_BYTES).unwrap_or(name);
         if self.names.is_empty() {
-            self.names = vec![NameMemo::default(); 1 << NAME_BITS].into_boxed_slice();
+            self.names = vec![NameMemo::default(); NUMBERS + (1 << NAME_BITS)].into_boxed_slice();
             self.values = vec![ValueMemo::default(); 1 << VALUE_BITS].into_boxed_slice();
         }
-        let Some(memo) = self.names.get_mut(slot(name, NAME_BITS)) else { return };
-        if memo.number == 0 || !same(&memo.name, name) {
+        let numbered = (1..NUMBERS).contains(&usize::from(number));
+        let place = if numbered { usize::from(number) } else { NUMBERS + slot(name, NAME_BITS) };
+        let Some(memo) = self.names.get_mut(place) else { return };
+        if memo.number == 0 || !(numbered || same(&memo.name, name)) {
             self.named += 1;
             memo.begin(redaction, name, self.named, &mut self.scratch);
         }

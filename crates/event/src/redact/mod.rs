@@ -89,20 +89,19 @@ impl Redaction {
                 continue;
             }
             if may_be_secret(at - start, bits) {
-                self.slow_segment(raw, start..at, &mut copied, out);
+                self.slow_segment(raw, start..at, bits, &mut copied, out);
             }
             (start, bits) = (at + 1, 0);
         }
         if may_be_secret(raw.len() - start, bits) {
-            self.slow_segment(raw, start..raw.len(), &mut copied, out);
+            self.slow_segment(raw, start..raw.len(), bits, &mut copied, out);
         }
         out.extend_from_slice(raw.get(copied..).unwrap_or_default());
     }
 
-    /// A segment that may hold a secret: what was not copied yet goes out, then the segment.
-    fn slow_segment(&self, raw: &[u8], place: Range<usize>, copied: &mut usize, out: &mut Vec<u8>) {
+    /// A segment of these [`classes`] that may hold a secret: what was not copied yet goes out, then the segment.
+    fn slow_segment(&self, raw: &[u8], place: Range<usize>, bits: u8, copied: &mut usize, out: &mut Vec<u8>) {
         let segment = raw.get(place.clone()).unwrap_or_default();
-        let bits = classes(segment);
         if bits & !(DIGIT | LOWER | UPPER | JOIN) == 0 && classify(segment, bits).is_none() {
             return;
         }

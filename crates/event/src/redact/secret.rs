@@ -458,11 +458,10 @@ fn is_common_pair(first: u8, second: u8) -> bool {
 
 /// 8-4-4-4-12 hex digits (RFC 9562).
 pub(crate) fn is_uuid(token: &[u8]) -> bool {
-    token.len() == 36
-        && token.iter().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
+    let Ok(token) = <&[u8; 36]>::try_from(token) else { return false };
+    let hyphens = [token[8], token[13], token[18], token[23]];
+    // A count of all is quicker than a stop at the first that is none.
+    hyphens == [b'-'; 4] && token.iter().fold(0u8, |count, byte| count + u8::from(byte.is_ascii_hexdigit())) == 32
 }
 
 /// A ULID of this age: 26 characters of Crockford's base32, of which the first two are 01 from 2004 to 2039.

@@ -37,7 +37,7 @@ macro_rules! names {
 pub(crate) fn known_header(name: &[u8]) -> KnownHeader {
     let candidates = match name.len() {
         2 => return if name.eq_ignore_ascii_case(b"te") { KnownHeader::Te } else { KnownHeader::Other },
-        4 => names!["host" = Host],
+        4 => names!["host" = Host, "date" = Date],
         6 => names!["accept" = Accept, "cookie" = Cookie, "server" = Server, "expect" = Expect],
         7 => names!["upgrade" = Upgrade, "trailer" = Trailer],
         8 => names!["location" = Location],
@@ -45,7 +45,7 @@ pub(crate) fn known_header(name: &[u8]) -> KnownHeader {
         10 => names!["connection" = Connection, "user-agent" = UserAgent, "set-cookie" = SetCookie],
         11 => names!["traceparent" = TraceParent, "grpc-status" = GrpcStatus],
         12 => names!["content-type" = ContentType, "x-request-id" = XRequestId],
-        13 => names!["authorization" = Authorization],
+        13 => names!["authorization" = Authorization, "cache-control" = CacheControl],
         14 => names!["content-length" = ContentLength, "http2-settings" = Http2Settings],
         15 => names!["x-forwarded-for" = XForwardedFor],
         16 => names!["content-encoding" = ContentEncoding, "www-authenticate" = WwwAuthenticate],

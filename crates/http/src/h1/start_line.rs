@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 
+use super::usual::request_line;
 use crate::anomaly::{Anomalies, Anomaly};
 use crate::message::Version;
 
@@ -147,6 +148,10 @@ const LONG_LINE: usize = 2048;
 
 /// Do these bytes start a request?
 pub(crate) fn recognise_request(bytes: &[u8]) -> Guess {
+    if request_line(bytes).is_some() {
+        // The usual line, which is one for the reader below too.
+        return Guess::Yes;
+    }
     let bytes = skip_line_ends(bytes);
     let end = memchr(b'\n', bytes);
     let line = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();

@@ -69,7 +69,8 @@ fn printable_len<const LOWEST: u8>(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = 0;
-    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for eight in words {
         let word = u64::from_le_bytes(*eight);
         // A carry or borrow only reaches bytes behind the first that stops.
         let above = word.wrapping_add(ONES) | word;
@@ -80,7 +81,6 @@ fn printable_len<const LOWEST: u8>(bytes: &[u8]) -> usize {
         }
         at += 8;
     }
-    let rest = bytes.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|byte| (LOWEST..0x7f).contains(*byte)).count()
 }
 
@@ -160,25 +160,38 @@ pub(super) fn fields(
     let mut at = start;
     let mut guess = 0;
     let mut news = false;
+    // Up to here the bytes from `at` on are those of the head before from the line expected next on.
+    let mut same_until = start;
     let end = loop {
         let rest = bytes.get(at..)?;
-        if rest.starts_with(b"\r\n") {
-            break at + 2;
+        if same_until <= at {
+            same_until = at + before.same_len(guess, rest);
         }
-        let line = match before.like(&mut guess, rest) {
-            Like::Line(line) => line,
-            Like::Name(number, known, name_len) => {
-                let line = value(rest, known, name_len)?;
-                before.renew(number, line, rest);
-                line
+        let line = match before.lines.get(guess) {
+            Some(line) if at + usize::from(line.len) <= same_until => {
+                guess += 1;
+                *line
             }
-            Like::None => {
-                news = true;
-                let name_len = token_len(rest);
-                if name_len == 0 || rest.get(name_len) != Some(&b':') {
-                    return None;
-                }
-                value(rest, known_header(rest.get(..name_len)?), name_len)?
+            _ if rest.starts_with(b"\r\n") => break at + 2,
+            _ => {
+                let line = match before.like(&mut guess, rest, same_until - at) {
+                    Like::Line(line) => line,
+                    Like::Name(number, known, name_len) => {
+                        let line = value(rest, known, name_len)?;
+                        before.renew(number, line, rest);
+                        line
+                    }
+                    Like::None => {
+                        news = true;
+                        let name_len = token_len(rest);
+                        if name_len == 0 || rest.get(name_len) != Some(&b':') {
+                            return None;
+                        }
+                        value(rest, known_header(rest.get(..name_len)?), name_len)?
+                    }
+                };
+                same_until = at + usize::from(line.len);
+                line
             }
         };
         if block.fields().len() >= most {
@@ -194,7 +207,7 @@ pub(super) fn fields(
         at += usize::from(line.len);
     };
     if news {
-        before.replace(bytes.get(start..end)?);
+        before.replace(bytes.get(start..end)?, start, block);
     }
     Some(end)
 }
@@ -223,15 +236,45 @@ fn value(line: &[u8], known: KnownHeader, name_len: usize) -> Option<Line> {
     })
 }
 
+/// How many bytes two texts have in common from the first.
+#[inline]
+fn common_len(a: &[u8], b: &[u8]) -> usize {
+    let pairs = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let mut at = 0;
+    for (a, b) in pairs {
+        let differ = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differ != 0 {
+            return at + differ.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let (a, b) = (a.get(at..).unwrap_or_default(), b.get(at..).unwrap_or_default());
+    at + a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
 impl Before {
+    /// How much `rest` begins with of the text from this line on.
+    #[inline]
+    fn same_len(&self, number: usize, rest: &[u8]) -> usize {
+        let from = self.lines.get(number).and_then(|line| self.text.get(usize::from(line.start)..));
+        from.map_or(0, |text| common_len(text, rest))
+    }
+
     fn text(&self, line: &Line) -> &[u8] {
         let start = usize::from(line.start);
         self.text.get(start..start + usize::from(line.len)).unwrap_or_default()
     }
 
-    /// What `rest` begins with, if it is like the line expected next, or like the one after that.
+    /// What `rest` begins with, if it is like the line expected next, of which `same_len` bytes are the same, or like the one after
+    /// that.
     #[inline]
-    fn like(&self, guess: &mut usize, rest: &[u8]) -> Like {
+    fn like(&self, guess: &mut usize, rest: &[u8], same_len: usize) -> Like {
+        if let Some(line) = self.lines.get(*guess)
+            && same_len > usize::from(line.name_len)
+        {
+            *guess += 1;
+            return Like::Name(*guess - 1, line.known, usize::from(line.name_len));
+        }
         for number in *guess..*guess + 2 {
             let Some(line) = self.lines.get(number) else { break };
             let text = self.text(line);
@@ -263,9 +306,10 @@ impl Before {
         }
     }
 
-    /// Keeps the field lines of a head that has others instead; not each time where two kinds take turns.
+    /// Keeps the field lines of a head that has others instead; not each time where two kinds take turns. They begin at `start` of the
+    /// head, and say what `block` holds.
     #[cold]
-    fn replace(&mut self, text: &[u8]) {
+    fn replace(&mut self, text: &[u8], start: usize, block: &HeaderBlock) {
         self.misses = self.misses.wrapping_add(1);
         if text.len() > KEPT_BYTES || !(self.lines.is_empty() || self.misses.is_multiple_of(4)) {
             return;
@@ -273,19 +317,29 @@ impl Before {
         self.text.clear();
         self.text.extend_from_slice(text);
         self.lines.clear();
-        let mut at = 0;
-        while let Some(rest) = text.get(at..).filter(|_| self.lines.len() < KEPT_FIELDS) {
-            let name_len = token_len(rest);
-            let Some(name) = rest.get(..name_len).filter(|name| !name.is_empty()) else { break };
-            let Some(mut line) = value(rest, known_header(name), name_len) else { break };
-            if line.known == KnownHeader::Connection {
-                let start = usize::from(line.value_start);
-                let value = rest.get(start..start + usize::from(line.value_len));
-                line.quiet = value.is_some_and(|value| !Facts::asks_for_upgrade(value));
-            }
-            line.start = at as u16;
-            at += usize::from(line.len);
-            self.lines.push(line);
+        let fields = block.fields().get(..KEPT_FIELDS).unwrap_or(block.fields());
+        for (number, field) in fields.iter().enumerate() {
+            let (name, value) = (field.name_place(), field.value_place());
+            let next = block.fields().get(number + 1).map(|next| next.name_place().start as usize);
+            // The last one is followed by the empty line.
+            let end = next.unwrap_or((start + text.len()).saturating_sub(2));
+            let at = name.start as usize;
+            let quiet = match field.known {
+                KnownHeader::Connection => {
+                    let value = value.start as usize - start..value.end as usize - start;
+                    text.get(value).is_some_and(|value| !Facts::asks_for_upgrade(value))
+                }
+                known => !Facts::is_about(known),
+            };
+            self.lines.push(Line {
+                start: (at - start) as u16,
+                len: (end - at) as u16,
+                name_len: name.len() as u16,
+                value_start: (value.start as usize - at) as u16,
+                value_len: value.len() as u16,
+                known: field.known,
+                quiet,
+            });
         }
     }
 }

@@ -120,6 +120,22 @@ impl<'a> FieldSink<'a> {
         }
     }
 
+    /// May a field of so many bytes still be taken?
+    fn has_room(&mut self, len: usize) -> bool {
+        if len > self.bytes_left {
+            self.bytes_left = 0;
+            self.facts.anomalies.insert(Anomaly::HeaderBlockLimit);
+            return false;
+        }
+        if self.fields_left == 0 {
+            self.facts.anomalies.insert(Anomaly::HeaderLimit);
+            return false;
+        }
+        self.bytes_left -= len;
+        self.fields_left -= 1;
+        true
+    }
+
     /// Stores a value, with what must not be in it replaced (RFC 9110 §5.5), cut to `limit`.
     fn store(&mut self, value: &[u8], odd: Oddities, limit: usize) -> Range<u32> {
         let value = value.get(..limit.min(value.len())).unwrap_or_default();
@@ -145,9 +161,6 @@ impl<'a> FieldSink<'a> {
     }
 
     fn regular(&mut self, known: KnownHeader, odd: Oddities, name_text: &[u8], value: &[u8]) {
-        let first = !self.facts.regular && self.facts.unknown == 0 && !self.facts.has_pseudo();
-        self.facts.starts_regular |= first;
-        self.facts.regular = true;
         let (name_place, value_place) = if odd.is_empty() {
             (self.block.store(name_text), self.block.store(value))
         } else {
@@ -160,6 +173,14 @@ impl<'a> FieldSink<'a> {
             let name_place = self.store(name_text, odd, usize::MAX);
             (name_place, self.store(value, odd, usize::MAX))
         };
+        self.take(known, name_place, value_place, value);
+    }
+
+    /// A regular field that is stored.
+    fn take(&mut self, known: KnownHeader, name_place: Range<u32>, value_place: Range<u32>, value: &[u8]) {
+        let first = !self.facts.regular && self.facts.unknown == 0 && !self.facts.has_pseudo();
+        self.facts.starts_regular |= first;
+        self.facts.regular = true;
         match known {
             KnownHeader::Host => match &self.facts.host {
                 None => self.facts.host = Some(value_place.clone()),
@@ -185,19 +206,24 @@ fn clean_byte(byte: u8) -> u8 {
 }
 
 impl Sink for FieldSink<'_> {
+    fn entry(&mut self, name: Name, odd: Oddities, text: &[u8], name_len: usize) {
+        let (Some((_, value)), Name::Field(known), true) = (text.split_at_checked(name_len), name, odd.is_empty())
+        else {
+            let (name_text, value) = text.split_at_checked(name_len).unwrap_or_default();
+            return self.field(name, odd, name_text, value);
+        };
+        if self.has_room(text.len()) {
+            // One copy.
+            let place = self.block.store(text);
+            let value_start = place.start + name_len as u32;
+            self.take(known, place.start..value_start, value_start..place.end, value);
+        }
+    }
+
     fn field(&mut self, name: Name, odd: Oddities, name_text: &[u8], value: &[u8]) {
-        let len = name_text.len() + value.len();
-        if len > self.bytes_left {
-            self.bytes_left = 0;
-            self.facts.anomalies.insert(Anomaly::HeaderBlockLimit);
+        if !self.has_room(name_text.len() + value.len()) {
             return;
         }
-        if self.fields_left == 0 {
-            self.facts.anomalies.insert(Anomaly::HeaderLimit);
-            return;
-        }
-        self.bytes_left -= len;
-        self.fields_left -= 1;
         match name {
             Name::Field(known) => self.regular(known, odd, name_text, value),
             Name::Method => {

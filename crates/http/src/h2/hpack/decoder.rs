@@ -11,6 +11,12 @@ use umbra_flow::Direction;
 pub(crate) trait Sink {
     /// The next field. Both texts are empty where they are unknown.
     fn field(&mut self, name: Name, odd: Oddities, name_text: &[u8], value: &[u8]);
+
+    /// [`field`](Self::field), the value behind the name, which is `name_len` bytes long.
+    fn entry(&mut self, name: Name, odd: Oddities, text: &[u8], name_len: usize) {
+        let (name_text, value) = text.split_at_checked(name_len).unwrap_or_default();
+        self.field(name, odd, name_text, value);
+    }
 }
 
 /// The decoder of one direction of a connection.
@@ -123,7 +129,7 @@ impl Decoder {
             return Ok(());
         }
         match self.table.lookup(index - STATIC_TABLE.len()) {
-            Lookup::Entry(entry, name_text, value) => sink.field(entry.name, entry.odd, name_text, value),
+            Lookup::Entry(entry, text) => sink.entry(entry.name, entry.odd, text, entry.name_len()),
             Lookup::Unknown => sink.field(Name::Unknown, Oddities::UNKNOWN_VALUE, b"", b""),
             Lookup::None => return Err(HpackError::Index),
         }
@@ -170,9 +176,8 @@ impl Decoder {
         let buffer = self.table.buffer();
         text.append_to(memo, buffer)?;
         let entry_text = buffer.get(start..).unwrap_or_default();
-        let (name_text, value) = entry_text.split_at_checked(name_len).unwrap_or_default();
-        odd.insert(inspect_value(value));
-        sink.field(name, odd, name_text, value);
+        odd.insert(inspect_value(entry_text.get(name_len..).unwrap_or_default()));
+        sink.entry(name, odd, entry_text, name_len);
         self.table.commit(start, name_len, name, odd);
         Ok(())
     }
@@ -206,7 +211,10 @@ impl Decoder {
             (name, odd, name_text) = (*static_name, Oddities::default(), *text);
         } else {
             match self.table.lookup(index - STATIC_TABLE.len()) {
-                Lookup::Entry(entry, text, _) => (name, odd, name_text) = (entry.name, entry.odd.of_name(), text),
+                Lookup::Entry(entry, text) => {
+                    (name, odd) = (entry.name, entry.odd.of_name());
+                    name_text = text.get(..entry.name_len()).unwrap_or_default();
+                }
                 Lookup::Unknown => (name, odd, name_text) = (Name::Unknown, Oddities::default(), &b""[..]),
                 Lookup::None => return Err(HpackError::Index),
             }

@@ -29,7 +29,7 @@ pub(super) static STATIC_TABLE: [(Name, &[u8], &[u8]); 61] = [
     (Name::Field(KnownHeader::Other), b"age", b""),
     (Name::Field(KnownHeader::Other), b"allow", b""),
     (Name::Field(KnownHeader::Authorization), b"authorization", b""),
-    (Name::Field(KnownHeader::Other), b"cache-control", b""),
+    (Name::Field(KnownHeader::CacheControl), b"cache-control", b""),
     (Name::Field(KnownHeader::Other), b"content-disposition", b""),
     (Name::Field(KnownHeader::ContentEncoding), b"content-encoding", b""),
     (Name::Field(KnownHeader::Other), b"content-language", b""),
@@ -38,7 +38,7 @@ pub(super) static STATIC_TABLE: [(Name, &[u8], &[u8]); 61] = [
     (Name::Field(KnownHeader::Other), b"content-range", b""),
     (Name::Field(KnownHeader::ContentType), b"content-type", b""),
     (Name::Field(KnownHeader::Cookie), b"cookie", b""),
-    (Name::Field(KnownHeader::Other), b"date", b""),
+    (Name::Field(KnownHeader::Date), b"date", b""),
     (Name::Field(KnownHeader::Other), b"etag", b""),
     (Name::Field(KnownHeader::Expect), b"expect", b""),
     (Name::Field(KnownHeader::Other), b"expires", b""),
@@ -114,6 +114,8 @@ fn known(name: &[u8]) -> KnownHeader {
         b"www-authenticate" => KnownHeader::WwwAuthenticate,
         b"accept" => KnownHeader::Accept,
         b"http2-settings" => KnownHeader::Http2Settings,
+        b"date" => KnownHeader::Date,
+        b"cache-control" => KnownHeader::CacheControl,
         _ => KnownHeader::Other,
     }
 }

@@ -33,12 +33,16 @@ impl Entry {
     fn len(&self) -> usize {
         self.name_len as usize + self.value_len as usize
     }
+
+    pub(super) fn name_len(&self) -> usize {
+        self.name_len as usize
+    }
 }
 
 /// What the table has at an index.
 pub(super) enum Lookup<'a> {
-    /// The entry, its name and its value.
-    Entry(&'a Entry, &'a [u8], &'a [u8]),
+    /// The entry; its name with its value behind it.
+    Entry(&'a Entry, &'a [u8]),
     /// It may have an entry there, from before we joined.
     Unknown,
     /// It has none.
@@ -96,19 +100,15 @@ impl Table {
     pub(super) fn lookup(&self, index: usize) -> Lookup<'_> {
         let entry = self.entries.len().checked_sub(index).and_then(|from_oldest| self.entries.get(from_oldest));
         match entry {
-            Some(entry) => {
-                let (name, value) = self.text(entry);
-                Lookup::Entry(entry, name, value)
-            }
+            Some(entry) => Lookup::Entry(entry, self.text(entry)),
             None if self.older_unknown => Lookup::Unknown,
             None => Lookup::None,
         }
     }
 
-    fn text(&self, entry: &Entry) -> (&[u8], &[u8]) {
+    fn text(&self, entry: &Entry) -> &[u8] {
         let start = entry.position.wrapping_sub(self.base) as usize;
-        let text = self.bytes.get(start..start + entry.len()).unwrap_or_default();
-        text.split_at_checked(entry.name_len as usize).unwrap_or_default()
+        self.bytes.get(start..start + entry.len()).unwrap_or_default()
     }
 
     /// A buffer to which the name and then the value of a new entry are appended. [`commit`](Self::commit) takes them.
@@ -220,7 +220,7 @@ mod tests {
 
     fn value(table: &Table, index: usize) -> Option<Vec<u8>> {
         match table.lookup(index) {
-            Lookup::Entry(_, _, value) => Some(value.to_vec()),
+            Lookup::Entry(entry, text) => text.get(entry.name_len()..).map(<[u8]>::to_vec),
             _ => None,
         }
     }
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(value(&table, 5).as_deref(), Some(&[5; 4][..]));
         assert!(matches!(table.lookup(6), Lookup::Unknown));
         insert(&mut table, b"name", &[0; 300]);
-        assert!(matches!(table.lookup(1), Lookup::Entry(entry, _, _) if entry.name == Name::Unknown));
+        assert!(matches!(table.lookup(1), Lookup::Entry(entry, _) if entry.name == Name::Unknown));
         assert!(matches!(table.lookup(2), Lookup::Unknown));
         insert(&mut table, b"name", b"after");
         assert_eq!(value(&table, 1).as_deref(), Some(&b"after"[..]));
