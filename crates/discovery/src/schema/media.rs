@@ -20,6 +20,20 @@ pub fn media_type(content_type: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(essence).to_ascii_lowercase())
 }
 
+/// How a body with this Content-Type is read; [`Syntax::Opaque`] without one. Allocates nothing: asked for every transaction.
+pub fn syntax_of(content_type: &[u8]) -> Syntax {
+    if content_type == b"application/json" {
+        return Syntax::Json;
+    }
+    let end = content_type.iter().position(|byte| matches!(byte, b';' | b',')).unwrap_or(content_type.len());
+    let essence = content_type.get(..end).unwrap_or_default().trim_ascii();
+    let mut lower = [0; MEDIA_BYTES];
+    let Some(lower) = lower.get_mut(..essence.len()) else { return Syntax::Opaque };
+    lower.copy_from_slice(essence);
+    lower.make_ascii_lowercase();
+    std::str::from_utf8(lower).map_or(Syntax::Opaque, syntax)
+}
+
 /// How a body of this media type is read.
 pub fn syntax(media_type: &str) -> Syntax {
     match media_type {

@@ -28,7 +28,7 @@ mod xml;
 
 pub use body::{DEPTH, NODES, Schema, Syntax};
 pub use hash::ValueKey;
-pub use media::{media_type, sniff, syntax};
+pub use media::{media_type, sniff, syntax, syntax_of};
 pub use name::{NAME_BYTES, is_name};
 pub use schemas::{Exchange, Sample, Schemas};
 pub(crate) use xml::each_element;

@@ -4,7 +4,7 @@ use super::members::{each_item, each_member, integer, text};
 use super::{label, push_tool};
 use crate::schema::events::Events;
 use crate::schema::json::{Reader, Stop, Token};
-use crate::schema::{Sample, Syntax, media_type, syntax};
+use crate::schema::{Sample, Syntax, syntax_of};
 
 /// Levels of nesting looked at.
 const DEPTH: usize = 16;
@@ -26,7 +26,7 @@ impl Answer {
     /// Reads a response: JSON, an array of parts, JSON lines or events.
     pub(super) fn read(body: Sample<'_>, content_type: &[u8]) -> Answer {
         let mut answer = Answer::default();
-        match media_type(content_type).map_or(Syntax::Json, |media_type| syntax(&media_type)) {
+        match syntax_of(content_type) {
             Syntax::EventStream => {
                 let mut events = Events::new(body.bytes, body.cut);
                 while let Some(event) = events.next_event() {

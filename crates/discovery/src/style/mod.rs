@@ -15,7 +15,7 @@ mod web;
 
 use umbra_http::{HeaderBlock, KnownHeader};
 
-use crate::schema::{Sample, Syntax, is_name, media_type};
+use crate::schema::{Sample, Syntax, is_name, syntax_of};
 
 pub use graphql::OperationType;
 
@@ -323,7 +323,7 @@ impl<'a> Facts<'a> {
     }
 
     fn request_syntax(&self) -> Syntax {
-        media_type(self.request_type()).map_or(Syntax::Opaque, |media_type| crate::schema::syntax(&media_type))
+        syntax_of(self.request_type())
     }
 
     /// The request body, if it may be JSON: by its type, or by its first character without or with a vague one.
