@@ -28,7 +28,7 @@ pub struct SamplingConfig {
 
 impl Default for SamplingConfig {
     fn default() -> Self {
-        SamplingConfig { first: 128, every: 256 }
+        SamplingConfig { first: 64, every: 256 }
     }
 }
 
