@@ -65,7 +65,7 @@ pub(crate) fn decide(tree: &Tree, claimed: &[bool], trace: &mut Option<Vec<Trace
             rows.clear();
         }
         let round = Round { tree, masked: &masked, corpus: &corpus, claimed };
-        let place = Place { base: true, ..Place::default() };
+        let place = Place { base: true, depth: Some(0), ..Place::default() };
         decided = round.view(Segment::default(), vec![ROOT], &place, &mut next, trace);
         if next == masked {
             break;
@@ -143,6 +143,7 @@ impl Round<'_> {
             }
             let below = Place {
                 base: place.base && words::is_base(&text),
+                depth: place.depth.map(|depth| depth.saturating_add(1)),
                 parent: if child.label.shape == Shape::Word { child.label.hash } else { 0 },
                 parent_is_plural: words::is_plural(&text),
                 parent_is_value: false,

@@ -17,6 +17,8 @@ use super::tree::{NodeId, Tree};
 pub(crate) struct Place {
     /// Nothing above but what stands before the resources of an API: its name, a version.
     pub(crate) base: bool,
+    /// Segments above, all of them part of the route; `None` below a value.
+    pub(crate) depth: Option<u8>,
     /// Hash of the word above, 0 if it is no word.
     pub(crate) parent: u64,
     /// The segment above is a plural.
@@ -122,8 +124,12 @@ impl Judge<'_> {
                 continue;
             }
             // One date or number above everything is the API's version, or its name.
-            let is_base =
-                self.place.base && only_value(self.tree, child).is_some() && child.profile.operations.len() > 3;
+            // Behind the prefix of a gateway too, where nothing else is.
+            let is_only =
+                children.len() == 1 && !self.place.has_collection && self.place.depth.is_some_and(|depth| depth <= 2);
+            let is_base = (self.place.base || is_only)
+                && only_value(self.tree, child).is_some()
+                && child.profile.operations.len() > 3;
             if !is_base {
                 *verdict = Verdict { is_value: true, score: 6.0 };
                 values.add_shaped(self.tree, child);
