@@ -36,6 +36,9 @@ pub const SHED_LEVELS: u8 = 16;
 /// Segments between two looks at the memory held.
 const MEMORY_CHECK: u32 = 256;
 
+/// Output bytes after which they are handed on while many flows end at once (F100).
+const PORTION: usize = 128 * 1024;
+
 /// Flows ended for one segment at most while memory is short.
 const EVICTIONS: usize = 64;
 
@@ -136,19 +139,31 @@ impl Worker {
         self.stages.handle_segment(segment);
     }
 
-    /// Packet time has reached `now`: ends what has been silent for too long.
+    /// Packet time has reached `now`: ends what has been silent for too long. All that comes of it waits in
+    /// [`output`](Worker::output).
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.handle_timeout_into(now, &mut |_| {});
+    }
+
+    /// The same; `ready` is called whenever [`output`](Worker::output) has grown large, to take what is in it and clear it: a
+    /// whole table of flows may end at once (F100).
+    pub fn handle_timeout_into(&mut self, now: Timestamp, ready: &mut dyn FnMut(&mut Output)) {
         self.stages.guarded(None, |stages| {
             stages.flows.handle_timeout(now);
-            stages.drain_timeouts();
+            stages.drain_timeouts(ready);
         });
     }
 
-    /// The input has ended: gives out everything that is left.
+    /// The input has ended: gives out everything that is left. All that comes of it waits in [`output`](Worker::output).
     pub fn finish(&mut self, now: Timestamp) {
+        self.finish_into(now, &mut |_| {});
+    }
+
+    /// The same; `ready` as in [`handle_timeout_into`](Worker::handle_timeout_into).
+    pub fn finish_into(&mut self, now: Timestamp, ready: &mut dyn FnMut(&mut Output)) {
         self.stages.flows.finish(now);
         // A flow that a stage fails on must not take the others along.
-        while !self.stages.guarded(None, Stages::drain_timeouts) {}
+        while !self.stages.guarded(None, |stages| stages.drain_timeouts(ready)) {}
     }
 
     /// Records that are ready; the caller takes them and clears it.
@@ -267,10 +282,14 @@ impl Stages {
         }
     }
 
-    fn drain_timeouts(&mut self) {
+    fn drain_timeouts(&mut self, ready: &mut dyn FnMut(&mut Output)) {
         let (flows, mut reader) = self.split();
         while let Some(step) = flows.poll_timeout() {
             reader.advance(step);
+            let output = reader.recorder.output();
+            if output.bytes.len() > PORTION {
+                ready(output);
+            }
         }
     }
 

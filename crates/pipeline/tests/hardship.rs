@@ -112,6 +112,34 @@ fn f099_a_flow_poisoned_at_its_timeout_ends_alone() {
     }
 }
 
+/// Many flows with much to tell end at the same moment: their records are handed on in portions and do not pile up.
+#[test]
+fn f100_records_of_flows_that_end_together_do_not_pile_up() {
+    let open = |flow: u32| {
+        let requests = format!("GET /only HTTP/1.1\r\nHost: h{flow}.test\r\n\r\n").repeat(200);
+        Conversation::new().client(client(flow)).without_close().request(requests.as_bytes()).build()
+    };
+    for timeout in [false, true] {
+        let mut worker = Worker::new(config(), Some(Box::<JsonLine>::default()));
+        (0..50).for_each(|flow| feed(&mut worker, &open(flow)));
+        assert_eq!(worker.output().count, 0, "all requests wait for their responses");
+        let (mut records, mut largest) = (0, 0);
+        let mut ready = |output: &mut umbra_pipeline::Output| {
+            records += output.count;
+            largest = largest.max(output.bytes.len());
+            output.clear();
+        };
+        match timeout {
+            true => worker.handle_timeout_into(at(86_400_000), &mut ready),
+            false => worker.finish_into(at(10_000), &mut ready),
+        }
+        ready(worker.output());
+        assert_eq!(records, 50 * 200);
+        // A portion and one flow's records.
+        assert!(largest < 512 * 1024, "{largest} bytes at once");
+    }
+}
+
 #[test]
 fn f100_memory_of_ended_flows_is_free_again() {
     let mut config = config();
