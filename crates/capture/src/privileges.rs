@@ -18,6 +18,14 @@ pub struct Privileges {
     pub keep_net_raw: bool,
 }
 
+/// User id and primary group of a user; `None` if the system does not know it.
+///
+/// # Errors
+/// The user database cannot be read.
+pub fn user_ids(name: &str) -> io::Result<Option<(u32, u32)>> {
+    sys::user(name)
+}
+
 /// Becomes `privileges.user`, empties all capability sets, sets no-new-privileges, and checks the outcome in every thread.
 ///
 /// # Errors

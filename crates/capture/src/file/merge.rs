@@ -5,14 +5,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::batch::{Batch, Blank, PacketMeta, Pool};
 use super::bytes::place;
 use super::paths::InputPath;
 use super::reader::FileReader;
-use super::stream::Stream;
+use super::stream::{Stream, Tap};
 use super::{MAX_OPEN_FILES, Shared};
 use crate::{Corruption, Error};
 
@@ -50,7 +48,7 @@ pub(super) struct Merge {
     errors: VecDeque<Error>,
     /// Time of the packet handed out last.
     last: u64,
-    read_bytes: Arc<AtomicU64>,
+    tap: Tap,
 }
 
 /// Bytes read to find the time of the first packet.
@@ -58,18 +56,13 @@ const PEEK_BYTES: usize = 4096;
 
 impl Merge {
     /// Looks at the first packet of every input.
-    pub(super) fn new(
-        inputs: Vec<InputPath>,
-        pool: &mut Pool,
-        shared: &mut Shared,
-        read_bytes: &Arc<AtomicU64>,
-    ) -> Merge {
+    pub(super) fn new(inputs: Vec<InputPath>, pool: &mut Pool, shared: &mut Shared, tap: &Tap) -> Merge {
         let mut waiting = Vec::new();
         let mut errors = VecDeque::new();
         let (mut peek_pool, mut peek_shared) = (Pool::new(PEEK_BYTES), Shared::new(None));
         for (order, input) in (0_u32..).zip(inputs) {
             if input.size.is_none() {
-                let opened = open(&input, read_bytes).and_then(|mut reader| {
+                let opened = open(&input, tap).and_then(|mut reader| {
                     let batch = reader.next_batch(pool, shared)?;
                     let first = batch.as_ref().map_or(0, first_time);
                     Ok(Waiting { first, order, source: Source::Open(reader, batch) })
@@ -80,7 +73,7 @@ impl Merge {
                 }
                 continue;
             }
-            let peeked = open(&input, &Arc::default()).and_then(|mut reader| {
+            let peeked = open(&input, &Tap::default()).and_then(|mut reader| {
                 let batch = reader.next_batch(&mut peek_pool, &mut peek_shared)?;
                 Ok(batch.as_ref().map_or(0, first_time))
             });
@@ -108,7 +101,7 @@ impl Merge {
             out_bytes: 0,
             errors,
             last: 0,
-            read_bytes: Arc::clone(read_bytes),
+            tap: tap.clone(),
         }
     }
 
@@ -182,7 +175,7 @@ impl Merge {
             let Some(input) = self.waiting.pop_front() else { return };
             let opened = match input.source {
                 Source::Open(reader, batch) => Ok((reader, batch)),
-                Source::Path(path) => open(&path, &self.read_bytes).map(|reader| (reader, None)),
+                Source::Path(path) => open(&path, &self.tap).map(|reader| (reader, None)),
             };
             match opened {
                 Err(error) => self.failed(error, shared),
@@ -278,9 +271,9 @@ impl Merge {
     }
 }
 
-fn open(input: &InputPath, read_bytes: &Arc<AtomicU64>) -> Result<Box<FileReader>, Error> {
+fn open(input: &InputPath, tap: &Tap) -> Result<Box<FileReader>, Error> {
     let name = input.path.display().to_string();
-    match Stream::open(&input.path, read_bytes) {
+    match Stream::open(&input.path, tap) {
         Ok(stream) => Ok(Box::new(FileReader::new(name, stream))),
         Err(source) => Err(Error::Open { file: name, source }),
     }

@@ -28,13 +28,13 @@ mod tests;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use self::batch::Pool;
 use self::merge::Merge;
 use self::reader::FileReader;
 use self::shared::Shared;
-use self::stream::Stream;
+use self::stream::{Stream, Tap};
 use crate::Error;
 use crate::filter::Filter;
 
@@ -63,11 +63,13 @@ pub struct Options {
     pub batch_bytes: usize,
     /// The same when there are several inputs, each of which holds one or two.
     pub merge_batch_bytes: usize,
+    /// Once true, a pipe or device that has nothing to read is at its end. Without it reading waits, whatever happens.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { filter: None, batch_bytes: 512 * 1024, merge_batch_bytes: 128 * 1024 }
+        Options { filter: None, batch_bytes: 512 * 1024, merge_batch_bytes: 128 * 1024, stop: None }
     }
 }
 
@@ -103,13 +105,14 @@ impl FileSet {
     pub fn open(paths: &[PathBuf], options: Options) -> Result<FileSet, Error> {
         let mut shared = Shared::new(options.filter.as_deref().map(Filter::new).transpose()?);
         let inputs = paths::expand(paths)?;
-        let read_bytes = Arc::new(AtomicU64::new(0));
+        let tap = Tap { read_bytes: Arc::default(), stop: options.stop };
+        let read_bytes = Arc::clone(&tap.read_bytes);
         let total_bytes = inputs.iter().try_fold(0_u64, |sum, input| Some(sum.saturating_add(input.size?)));
         if let [input] = inputs.as_slice()
             && !input.found
         {
             let file = input.path.display().to_string();
-            let stream = match Stream::open(&input.path, &read_bytes) {
+            let stream = match Stream::open(&input.path, &tap) {
                 Ok(stream) => stream,
                 Err(source) => return Err(Error::Open { file, source }),
             };
@@ -119,7 +122,7 @@ impl FileSet {
             return Ok(FileSet { inputs, pool, shared, read_bytes, total_bytes });
         }
         let mut pool = Pool::new(options.merge_batch_bytes);
-        let merge = Merge::new(inputs, &mut pool, &mut shared, &read_bytes);
+        let merge = Merge::new(inputs, &mut pool, &mut shared, &tap);
         if merge.is_empty() {
             return Err(Error::NoInput);
         }

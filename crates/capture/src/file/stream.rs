@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::sys;
 
 /// A decompressed stream.
 pub(super) struct Stream {
@@ -24,15 +27,32 @@ const ZSTD_WINDOW_LOG: u32 = 27;
 /// Compressed bytes read at a time.
 const COMPRESSED_BYTES: usize = 128 * 1024;
 
+/// Milliseconds between two looks at the flag that stops reading.
+const LOOK: i32 = 100;
+
+/// What all inputs of a set share below decompression.
+#[derive(Clone, Default)]
+pub(super) struct Tap {
+    /// Bytes read.
+    pub(super) read_bytes: Arc<AtomicU64>,
+    /// Once true, an input that would be waited for is at its end.
+    pub(super) stop: Option<Arc<AtomicBool>>,
+}
+
 impl Stream {
     /// Opens a path; `-` is standard input.
-    pub(super) fn open(path: &Path, read_bytes: &Arc<AtomicU64>) -> io::Result<Stream> {
-        if path.as_os_str() == "-" {
-            return Stream::new(Box::new(io::stdin()), false, read_bytes);
-        }
-        let file = File::open(path)?;
+    pub(super) fn open(path: &Path, tap: &Tap) -> io::Result<Stream> {
+        let file = match path.as_os_str() == "-" {
+            true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+            false => File::open(path)?,
+        };
         let regular = file.metadata()?.is_file();
-        Stream::new(Box::new(file), regular, read_bytes)
+        match (&tap.stop, regular) {
+            (Some(stop), false) => {
+                Stream::new(Box::new(Waiting { file, stop: Arc::clone(stop) }), regular, &tap.read_bytes)
+            }
+            _ => Stream::new(Box::new(file), regular, &tap.read_bytes),
+        }
     }
 
     /// Looks at the first bytes of `raw` for compression.
@@ -85,6 +105,27 @@ impl<R: Read> Read for Counted<R> {
         let read = self.inner.read(buffer)?;
         self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
+    }
+}
+
+/// A pipe or a device, whose next bytes may be a long time coming.
+struct Waiting {
+    file: File,
+    stop: Arc<AtomicBool>,
+}
+
+impl Read for Waiting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut waits = [libc::pollfd { fd: self.file.as_raw_fd(), events: libc::POLLIN, revents: 0 }];
+            sys::wait(&mut waits, LOOK)?;
+            if waits.iter().any(|wait| wait.revents != 0) {
+                return self.file.read(buffer);
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(0);
+            }
+        }
     }
 }
 

@@ -191,14 +191,27 @@ impl Port {
         }
     }
 
+    /// `any` is all interfaces at once: it cannot go away.
+    fn is_every_interface(&self) -> bool {
+        self.name == "any"
+    }
+
+    /// Whether the interface the handle is bound to exists no more.
+    fn is_removed(&self) -> bool {
+        !self.is_every_interface() && sys::interface_name(self.index).is_none()
+    }
+
     /// Whether the interface the handle is bound to is up, whatever its name is by now.
     fn is_up(&self) -> bool {
+        if self.is_every_interface() {
+            return true;
+        }
         let name = sys::interface_name(self.index);
         name.is_some_and(|name| sys::interface_state(&name).is_ok_and(|(up, _)| up))
     }
 
     fn lose(&mut self, cause: GapCause, notices: &mut Vec<Notice>) {
-        let cause = if sys::interface_name(self.index).is_none() { GapCause::Removed } else { cause };
+        let cause = if self.is_removed() { GapCause::Removed } else { cause };
         let start = clock();
         let since = Instant::now();
         self.gap = Some(Gap { start, cause, since, wait: FIRST_WAIT, next: since + FIRST_WAIT });
@@ -208,11 +221,15 @@ impl Port {
     /// Looks after a lost interface if it is time. True when the handle is another one.
     pub(super) fn mend(&mut self, notices: &mut Vec<Notice>) -> Result<bool, Error> {
         let now = Instant::now();
-        let Some(gap) = self.gap.as_mut().filter(|gap| gap.next <= now) else { return Ok(false) };
+        if self.gap.as_ref().is_none_or(|gap| gap.next > now) {
+            return Ok(false);
+        }
+        let removed = self.is_removed();
+        let Some(gap) = self.gap.as_mut() else { return Ok(false) };
         gap.wait = (gap.wait * 2).min(LAST_WAIT);
         gap.next = now + gap.wait;
         let since = gap.since;
-        if sys::interface_name(self.index).is_none() {
+        if removed {
             gap.cause = GapCause::Removed;
         } else if self.strikes < MAX_STRIKES {
             // The kernel attaches the socket again when its interface comes up, whatever its name is by now.
@@ -223,7 +240,8 @@ impl Port {
         }
         // The old handle is kept until what was in its ring has been read.
         let drained = now.duration_since(since) > self.config.timeout * 2 + FIRST_WAIT;
-        if !drained || !sys::interface_state(&self.name).is_ok_and(|(up, _)| up) {
+        let ready = self.is_every_interface() || sys::interface_state(&self.name).is_ok_and(|(up, _)| up);
+        if !drained || !ready {
             return Ok(false);
         }
         let alone = match self.reopen() {
