@@ -7,7 +7,8 @@ use std::net::IpAddr;
 const HOST_BYTES: usize = 253;
 
 /// Writes the canonical host to `out` (cleared first): lower case, without user info, trailing dot and default port
-/// (80, or 443 with `https`); another port stays, as it tells services apart. Bytes that no host name has become `_`.
+/// (80, or 443 with `https`); another port stays, as it tells services apart. It ends where an authority does (`/`, `?`, `#`)
+/// or at a blank or control byte; other bytes that no host name has become `_`.
 /// Without an authority the service is the server's address, with its port unless that is the default.
 ///
 /// `redact` appends a name as it may be shown: before it is lower case, which would hide what it looks like.
@@ -24,6 +25,9 @@ pub fn canonical_host(
     out.clear();
     let default_port = if https { 443 } else { 80 };
     let authority = authority.unwrap_or_default();
+    // What follows the authority in a URL, or after a blank, is no part of a host: a path, a query, who knows what.
+    let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#' | b'\\' | 0..=b' ' | 0x7f));
+    let authority = authority.get(..end.unwrap_or(authority.len())).unwrap_or_default();
     let authority = match authority.iter().rposition(|&byte| byte == b'@') {
         Some(at) => &authority[at + 1..],
         None => authority,
@@ -92,9 +96,15 @@ mod tests {
             ("[2001:db8::1]", "[2001:db8::1]"),
             ("a.example:port", "a.example"),
             ("a.example:99999", "a.example"),
-            ("evil\r\nx: y", "evil__x"),
             ("{token:0123456789ab}.example.com:81", "{token:0123456789ab}.example.com:81"),
             ("{token:0123456789ab}", "{token:0123456789ab}"),
+            ("evil\r\nx: y", "evil"),
+            ("a.example/reset/s3cr3t", "a.example"),
+            ("a.example:8080?token=s3cr3t", "a.example:8080"),
+            ("a.example#s3cr3t@b.example", "a.example"),
+            ("a.example s3cr3t", "a.example"),
+            ("a.example\0s3cr3t", "a.example"),
+            ("a=b.example", "a_b.example"),
             ("", "10.0.0.7:8080"),
         ] {
             let once = canonical(authority);
