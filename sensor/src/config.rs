@@ -1,5 +1,6 @@
 //! The configuration: defaults, then the file, then the command line; unknown keys are refused.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,9 @@ use umbra_event::redact::{Redaction, Reveal};
 
 use crate::cli::{self, Common, Format};
 use crate::exit::{self, Failure};
+
+/// Worker threads at most.
+pub(crate) const MAX_WORKERS: u64 = 256;
 
 /// Everything that can be set. The file has one table for each member.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -60,7 +64,7 @@ pub(crate) struct Capture {
     pub(crate) user: Option<String>,
     /// Keep CAP_NET_RAW, so that every worker can reopen an interface that was removed and made again.
     pub(crate) keep_net_raw: bool,
-    /// Endpoints (`host:port`) whose traffic is the sensor's own and is not captured (F107).
+    /// Endpoints (`address:port`) whose traffic is the sensor's own and is not captured (F107).
     pub(crate) exclude: Vec<String>,
 }
 
@@ -245,7 +249,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Values that must not be zero, and names that must be ones.
+    /// Values within bounds, names that are ones, and settings that go together.
     fn check(&self) -> Result<(), String> {
         let positive: [(&str, u64); 10] = [
             ("sensor.workers", u64::from(self.sensor.workers)),
@@ -263,6 +267,25 @@ impl Config {
             if value == 0 {
                 return Err(format!(" {key} must be at least 1"));
             }
+        }
+        let most: [(&str, u64, u64); 3] = [
+            // Each has a ring of its own in the kernel.
+            ("sensor.workers", u64::from(self.sensor.workers), MAX_WORKERS),
+            // libpcap takes a C int.
+            ("capture.buffer_mib", u64::from(self.capture.buffer_mib), 2047),
+            ("output.rotate_mib", self.output.rotate_mib, 1 << 30),
+        ];
+        for (key, value, limit) in most {
+            if value > limit {
+                return Err(format!(" {key} must be at most {limit}"));
+            }
+        }
+        // Names are not looked up: no packet leaves for it.
+        if self.capture.exclude.iter().any(|own| own.parse::<SocketAddr>().is_err()) {
+            return Err(" capture.exclude: each must be written as address:port".into());
+        }
+        if self.output.events.is_some() && self.output.har.is_some() {
+            return Err(" give either --events or --har, not both (events and har in [output])".into());
         }
         if self.sensor.id.is_empty() || self.sensor.id.chars().any(char::is_control) {
             return Err(" sensor.id must be a name without control characters".into());
@@ -380,6 +403,10 @@ mod tests {
             ("[flow]\nmax_flows = 0\n", " flow.max_flows must be at least 1"),
             ("[sensor]\n\nworkers = \"two\"\n", "3: workers: invalid type"),
             ("[output\n", "1: "),
+            ("[sensor]\nworkers = 400\n", " sensor.workers must be at most 256"),
+            ("[capture]\nbuffer_mib = 2048\n", " capture.buffer_mib must be at most 2047"),
+            ("[capture]\nexclude = [\"kafka.example:9092\"]\n", " capture.exclude: "),
+            ("[output]\nevents = \"e\"\nhar = \"h\"\n", " give either --events or --har, not both"),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.starts_with(expected), "{text:?} gives {error:?}");

@@ -51,18 +51,19 @@ struct Lane<'scope> {
 }
 
 impl<'scope> Dispatcher<'scope> {
-    /// Starts the workers.
+    /// Starts the workers; `prompt`: they hold nothing back while no packets come.
     pub(crate) fn start<'env>(
         scope: &'scope Scope<'scope, 'env>,
         session: &'env Session,
         count: usize,
+        prompt: bool,
     ) -> Result<Self, Failure> {
         let [a, b, c, d] = session.pipeline.wire.hash_seed;
         let lanes = (0..count).map(|_| {
             let (queue, work) = bounded(QUEUE);
             let (give_back, spare) = bounded(QUEUE + 2);
             let thread = std::thread::Builder::new().name("umbra-worker".into());
-            let thread = thread.spawn_scoped(scope, move || run(session, &work, &give_back));
+            let thread = thread.spawn_scoped(scope, move || run(session, &work, &give_back, prompt));
             let thread =
                 thread.map_err(|error| Failure::new(crate::exit::IO, format!("cannot start a thread: {error}")))?;
             Ok(Lane { next: Work::default(), queue, spare, thread })
@@ -153,7 +154,7 @@ impl<'scope> Dispatcher<'scope> {
 }
 
 /// A worker's thread.
-fn run(session: &Session, queue: &Receiver<Work>, give_back: &Sender<Work>) -> Worker {
+fn run(session: &Session, queue: &Receiver<Work>, give_back: &Sender<Work>, prompt: bool) -> Worker {
     let mut worker = session.worker();
     let mut named = 0;
     for mut work in queue {
@@ -169,16 +170,20 @@ fn run(session: &Session, queue: &Receiver<Work>, give_back: &Sender<Work>) -> W
                     worker.handle_segment(&Segment { header: &header, payload });
                     flush(&mut worker, session, FLUSH_BYTES);
                 }
-                Item::Timeout(now) => worker.handle_timeout(now),
+                Item::Timeout(now) => worker.handle_timeout_into(now, &mut |output| session.write(output)),
             }
         }
         if let Some(now) = work.end {
-            worker.finish(now);
+            worker.finish_into(now, &mut |output| session.write(output));
         }
         work.extra.clear();
         // The reader can use the buffer again.
         work.buffer = Arc::default();
         let _ = give_back.try_send(work);
+        if prompt && queue.is_empty() {
+            flush(&mut worker, session, 0);
+            session.output.flush();
+        }
     }
     flush(&mut worker, session, 0);
     worker

@@ -7,6 +7,7 @@ macro_rules! tell {
     }};
 }
 
+mod check;
 mod cli;
 mod config;
 mod diff;
@@ -87,7 +88,7 @@ fn execute(command: Command) -> Result<(), Failure> {
             signals::install()?;
             diff::diff(&args, &common, &config)
         }
-        Command::Check(args) => check(&args),
+        Command::Check(args) => check::check(&args),
         Command::Schema(_) => print(umbra_event::EVENT_SCHEMA.as_bytes()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -150,33 +151,6 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     report::write_inventory(&state::read_inventory(&paths)?, args.format, &mut text)
         .map_err(|error| Failure::new(exit::SOFTWARE, error))?;
     print(&text)
-}
-
-/// `umbra check`: nothing is started; everything that would fail at the start fails here.
-fn check(args: &cli::Check) -> Result<(), Failure> {
-    let config = Config::read(args.config.as_deref())?;
-    key::fleet_key(config.redaction.key_file.as_deref())?;
-    state::check(&config)?;
-    let options = umbra_capture::file::Options { filter: config.capture.filter.clone(), ..Default::default() };
-    if let Some(filter) = &config.capture.filter {
-        umbra_capture::filter::check(filter).map_err(|error| session::capture_failure(&error))?;
-    }
-    if !args.files.is_empty() {
-        let mut files = umbra_capture::file::FileSet::open(&args.files, options)
-            .map_err(|error| session::capture_failure(&error))?;
-        while files.next_batch().map_err(|error| session::capture_failure(&error))?.is_some() {}
-    }
-    if !args.specs.is_empty() {
-        let read = specs::read(&args.specs)?;
-        for spec in &read.specs {
-            let name = specs::shown(&spec.spec.name);
-            tell!("{name}: {} operations, {} flaws", spec.spec.operations.len(), spec.spec.issues.len());
-        }
-        if read.unreadable > 0 {
-            return Err(Failure::reported(exit::BAD_DATA));
-        }
-    }
-    print(b"ok\n")
 }
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {

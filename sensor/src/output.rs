@@ -1,7 +1,7 @@
 //! Where events go: one sink for all workers.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Mutex;
@@ -39,6 +39,9 @@ impl Output {
     /// Opens what the configuration names; nothing named: there are no events. `live`: the file goes on behind its end and
     /// is rotated by size.
     pub(crate) fn open(config: &crate::config::Output, live: bool) -> Result<Output, Failure> {
+        for path in [&config.events, &config.har].into_iter().flatten() {
+            refuse_capture(path)?;
+        }
         let sink = match (&config.events, &config.har) {
             (Some(_), Some(_)) => return Err(Failure::new(exit::USAGE, "give either --events or --har, not both")),
             (Some(path), None) => Some(Sink::Lines(open_events(path, config, live)?)),
@@ -86,7 +89,6 @@ impl Output {
     }
 
     /// Hands what is buffered to the operating system.
-    #[cfg(feature = "live")]
     pub(crate) fn flush(&self) {
         self.with_sink(|sink| match sink {
             Sink::Lines(lines) => lines.flush(),
@@ -145,6 +147,11 @@ impl Output {
         self.lost_before.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// The first error that cost records; or any of a HAR file, which is nothing without its end.
+    pub(crate) fn harm(&self) -> Option<String> {
+        self.error().filter(|_| self.har || self.lost() > 0)
+    }
+
     /// The first error, if it is one to report.
     pub(crate) fn error(&self) -> Option<String> {
         self.error.lock().ok().and_then(|error| error.clone())
@@ -192,6 +199,33 @@ impl Encode for HarEntry {
         }
         out.extend_from_slice(self.entry.bytes());
         true
+    }
+}
+
+/// `--events traffic.pcap` in the wrong place would empty the capture that is to be read.
+pub(crate) fn refuse_capture(path: &Path) -> Result<(), Failure> {
+    let mut magic = [0; 4];
+    let read = match path.metadata() {
+        Ok(metadata) if metadata.is_file() => File::open(path).and_then(|mut file| file.read_exact(&mut magic)),
+        _ => return Ok(()),
+    };
+    // pcap in both byte orders (microseconds, nanoseconds), pcapng, gzip, zstd: nothing that we write begins so.
+    let capture = matches!(
+        magic,
+        [0xd4, 0xc3, 0xb2, 0xa1]
+            | [0xa1, 0xb2, 0xc3, 0xd4]
+            | [0x4d, 0x3c, 0xb2, 0xa1]
+            | [0xa1, 0xb2, 0x3c, 0x4d]
+            | [0x0a, 0x0d, 0x0d, 0x0a]
+            | [0x1f, 0x8b, ..]
+            | [0x28, 0xb5, 0x2f, 0xfd]
+    );
+    match read.is_ok() && capture {
+        true => {
+            let what = format!("{}: not overwritten: it is a capture or a compressed file", path.display());
+            Err(Failure::new(exit::USAGE, what))
+        }
+        false => Ok(()),
     }
 }
 

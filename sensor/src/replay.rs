@@ -43,7 +43,8 @@ pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Co
     let file_key = config.redaction.key_file.as_deref().map(|file| key::fleet_key(Some(file))).transpose()?;
     let key = State::fleet_key(state.as_mut(), file_key)?;
     let session = Session::open(config, key, Source::Replay, false)?;
-    let options = Options { filter: config.capture.filter.clone(), ..Options::default() };
+    let stop = signals::stop_flag();
+    let options = Options { filter: config.capture.filter.clone(), stop, ..Options::default() };
     let mut files = FileSet::open(paths, options).map_err(|error| session::capture_failure(&error))?;
     let progress = Progress::new(common, files.progress().bytes_total);
     let started = Instant::now();
@@ -78,6 +79,11 @@ struct Packets<'a> {
 }
 
 impl Packets<'_> {
+    /// An input is a pipe: what is ready must not wait for the packets that come next.
+    fn may_wait(&self) -> bool {
+        self.files.progress().bytes_total.is_none()
+    }
+
     fn next(&mut self, session: &Session) -> Option<Batch> {
         loop {
             if signals::stopped() || session.output.is_closed() {
@@ -90,6 +96,8 @@ impl Packets<'_> {
                     return Some(batch);
                 }
                 Ok(None) => return None,
+                // A pipe that was left in the middle of a record.
+                Err(_) if signals::stopped() => return None,
                 Err(error) => {
                     let failure = session::capture_failure(&error);
                     self.progress.line(&format!("umbra: {failure}"));
@@ -109,13 +117,17 @@ fn alone(source: &mut Packets<'_>, session: &Session) -> Worker {
         name_interfaces(&mut worker, source.files.interfaces(), &mut named);
         for packet in batch.packets() {
             if let Some(now) = ticks.due(&packet) {
-                worker.handle_timeout(now);
+                worker.handle_timeout_into(now, &mut |output| session.write(output));
             }
             worker.handle_packet(&packet);
             flush(&mut worker, session, FLUSH_BYTES);
         }
+        if source.may_wait() {
+            flush(&mut worker, session, 0);
+            session.output.flush();
+        }
     }
-    worker.finish(ticks.now());
+    worker.finish_into(ticks.now(), &mut |output| session.write(output));
     flush(&mut worker, session, 0);
     worker
 }
@@ -124,7 +136,7 @@ fn alone(source: &mut Packets<'_>, session: &Session) -> Worker {
 fn spread(source: &mut Packets<'_>, session: &Session, count: usize) -> Result<Vec<Worker>, Failure> {
     let mut ticks = Ticks::new(&session.pipeline.wire);
     std::thread::scope(|scope| {
-        let mut dispatcher = Dispatcher::start(scope, session, count)?;
+        let mut dispatcher = Dispatcher::start(scope, session, count, source.may_wait())?;
         while let Some(batch) = source.next(session) {
             dispatcher.begin(source.files.interfaces());
             for packet in batch.packets() {
@@ -152,8 +164,7 @@ pub(crate) fn name_interfaces(worker: &mut Worker, names: &[String], named: &mut
 pub(crate) fn flush(worker: &mut Worker, session: &Session, least: usize) {
     let output = worker.output();
     if output.bytes.len() > least {
-        session.output.write(&output.bytes, output.count);
-        output.clear();
+        session.write(output);
     }
 }
 

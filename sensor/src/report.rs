@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use umbra_discovery::Endpoint;
 use umbra_event::write_rfc3339;
@@ -16,8 +17,10 @@ pub(crate) fn write_inventory(inventory: &Inventory, format: Format, out: &mut d
     match format {
         Format::Table => out.write_all(table(inventory).as_bytes()),
         Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &document(inventory))?;
-            out.write_all(b"\n")
+            let mut out = io::BufWriter::new(out);
+            serde_json::to_writer_pretty(&mut out, &document(inventory))?;
+            io::Write::write_all(&mut out, b"\n")?;
+            io::Write::flush(&mut out)
         }
         Format::Csv => out.write_all(csv(inventory).as_bytes()),
         Format::None => Ok(()),
@@ -76,14 +79,34 @@ fn table(inventory: &Inventory) -> String {
     if pages > 0 {
         let _ = writeln!(text, "set aside: {pages} pages and files of web sites, {requests} requests");
     }
+    let left_out = inventory.endpoint_counters();
+    if left_out.overflow > 0 {
+        let _ = writeln!(text, "{} requests left out: more endpoints than [inventory] allows", left_out.overflow);
+    }
+    if left_out.unconfirmed_requests_dropped > 0 {
+        let (paths, requests) = (left_out.unconfirmed_dropped, left_out.unconfirmed_requests_dropped);
+        let _ = writeln!(text, "{requests} requests to {paths} more paths without success left out");
+    }
     text
 }
 
 /// Route and operation of a row.
 fn label(endpoint: &Endpoint) -> String {
     match endpoint.operation() {
-        Some(operation) => format!("{} {}", shown(endpoint.route()), shown(operation)),
-        None => shown(endpoint.route()),
+        Some(operation) => format!("{} {}", short(endpoint.route()), short(operation)),
+        None => short(endpoint.route()),
+    }
+}
+
+/// Characters of a table cell: one long name must not make every row long.
+const CELL: usize = 100;
+
+/// A captured name that fits a cell.
+fn short(text: &str) -> String {
+    let text = shown(text);
+    match text.char_indices().nth(CELL) {
+        None => text,
+        Some(_) => text.chars().take(CELL - 1).chain(['…']).collect(),
     }
 }
 
@@ -155,20 +178,35 @@ fn time(nanos: u64) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-fn document(inventory: &Inventory) -> Value {
-    let endpoints: Vec<Value> = inventory.endpoints().into_iter().map(endpoint).collect();
+/// The document, its rows made one at a time: as values all of them would take ten times the memory of their text.
+#[derive(Serialize)]
+struct Document<'a> {
+    endpoints: Rows<'a>,
+    left_out: Value,
+    schema_version: u32,
+}
+
+struct Rows<'a>(Vec<&'a Endpoint>);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|row| endpoint(row)))
+    }
+}
+
+fn document(inventory: &Inventory) -> Document<'_> {
     let left_out = inventory.endpoint_counters();
-    json!({
-        "schema_version": 1,
-        "endpoints": endpoints,
-        "left_out": {
+    Document {
+        endpoints: Rows(inventory.endpoints()),
+        left_out: json!({
             "orphan_responses": left_out.orphan_responses,
             "unknown_path": left_out.unknown_path,
             "overflow": left_out.overflow,
             "unconfirmed_dropped": left_out.unconfirmed_dropped,
             "unconfirmed_requests_dropped": left_out.unconfirmed_requests_dropped,
-        },
-    })
+        }),
+        schema_version: 1,
+    }
 }
 
 fn endpoint(endpoint: &Endpoint) -> Value {

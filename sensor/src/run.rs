@@ -1,11 +1,11 @@
 //! `umbra run`: one worker thread per capture handle, one thread that writes, and this one for signals and reports.
 
-use std::net::ToSocketAddrs as _;
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use umbra_capture::filter::exclude_filter;
 use umbra_capture::live::{self, LiveConfig, LiveSource, LiveStats, Notice};
 use umbra_capture::privileges::{Privileges, drop_privileges};
@@ -31,6 +31,8 @@ const TICK: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_secs(5);
 /// A worker hands its event bytes to the writer at this size, or when there is a pause.
 const FLUSH_BYTES: usize = 128 * 1024;
+/// How long a worker that has stopped waits for the writer to take the last lines (F097): past it they are lost, counted.
+const LAST_LINES: Duration = Duration::from_secs(4);
 /// Buffers that wait for the writer, of all workers: 64 MiB at most. Past it events are lost, counted, and capture goes on.
 const WRITER_QUEUE: usize = 512;
 
@@ -148,13 +150,8 @@ fn open(config: &Config) -> Result<Vec<LiveSource>, Failure> {
     if capture.interfaces.is_empty() {
         return Err(Failure::new(exit::USAGE, "no interface: give -i IFACE, or interfaces in [capture]"));
     }
-    let mut own = Vec::new();
-    for endpoint in &capture.exclude {
-        let addresses = endpoint.to_socket_addrs().map_err(|error| {
-            Failure::new(exit::CONFIG, format!("capture.exclude: {endpoint}: {error}; write it as address:port"))
-        })?;
-        own.extend(addresses);
-    }
+    let own: Vec<SocketAddr> = capture.exclude.iter().filter_map(|own| own.parse().ok()).collect();
+    room_for_rings(config)?;
     live::open(LiveConfig {
         interfaces: capture.interfaces.clone(),
         workers: usize::from(config.sensor.workers),
@@ -165,6 +162,31 @@ fn open(config: &Config) -> Result<Vec<LiveSource>, Failure> {
         ..LiveConfig::default()
     })
     .map_err(|error| session::capture_failure(&error))
+}
+
+/// The kernel's rings are not swapped out: more of them than there is memory would have other processes killed.
+fn room_for_rings(config: &Config) -> Result<(), Failure> {
+    let (workers, interfaces) = (u64::from(config.sensor.workers), config.capture.interfaces.len() as u64);
+    let wanted = workers * interfaces * u64::from(config.capture.buffer_mib);
+    let Some(available) = available_mib(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()) else {
+        return Ok(());
+    };
+    if wanted <= available {
+        return Ok(());
+    }
+    Err(Failure::new(
+        exit::CONFIG,
+        format!(
+            "capture.buffer_mib: {workers} workers on {interfaces} interfaces want rings of {wanted} MiB together, \
+             {available} MiB are available"
+        ),
+    ))
+}
+
+/// `MemAvailable` of `/proc/meminfo`.
+fn available_mib(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? >> 10)
 }
 
 /// Event lines on their way to the writer.
@@ -242,9 +264,9 @@ impl Lane<'_> {
             }
             if now >= ticked.after(TICK) {
                 ticked = now;
-                worker.handle_timeout(now);
+                worker.handle_timeout_into(now, &mut |output| self.hand_over(output, 0));
             }
-            self.hand_over(&mut worker, if polled.packets == 0 { 0 } else { FLUSH_BYTES });
+            self.hand_over(worker.output(), if polled.packets == 0 { 0 } else { FLUSH_BYTES });
             if Instant::now() >= next_status {
                 next_status = Instant::now() + TICK;
                 let stats = source.stats();
@@ -262,12 +284,14 @@ impl Lane<'_> {
                 // While packets keep coming the ring is never empty. `polled.time` is a bit behind the clock.
                 let (at, deadline) = *stop.get_or_insert((polled.time.after(WAIT * 2), Instant::now() + DRAIN));
                 if polled.packets == 0 || now > at || Instant::now() > deadline {
-                    worker.finish(now);
+                    // Capture is over: now the writer may be waited for.
+                    let until = Instant::now() + LAST_LINES;
+                    worker.finish_into(now, &mut |output| self.hand_over_last(output, until));
+                    self.hand_over_last(worker.output(), until);
                     break;
                 }
             }
         }
-        self.hand_over(&mut worker, 0);
         let stats = source.stats();
         self.tell(&mut source, &worker, stats);
         worker
@@ -284,16 +308,30 @@ impl Lane<'_> {
     }
 
     /// Gives lines to the writer; a full queue loses them, counted: capture never waits.
-    fn hand_over(&self, worker: &mut Worker, least: usize) {
-        let output = worker.output();
+    fn hand_over(&self, output: &mut umbra_pipeline::Output, least: usize) {
         if output.count == 0 || output.bytes.len() < least {
             return;
         }
-        let bytes = std::mem::replace(&mut output.bytes, self.spare.try_recv().unwrap_or_default());
-        let lines = Lines { bytes, count: std::mem::take(&mut output.count) };
+        let lines = self.take(output);
         if let Err(TrySendError::Full(lines) | TrySendError::Disconnected(lines)) = self.queue.try_send(lines) {
             self.session.output.lose(lines.count);
         }
+    }
+
+    /// The same at the end, when there is nothing left to capture: the writer gets time to take the last lines.
+    fn hand_over_last(&self, output: &mut umbra_pipeline::Output, until: Instant) {
+        if output.count == 0 {
+            return;
+        }
+        let sent = self.queue.send_deadline(self.take(output), until);
+        if let Err(SendTimeoutError::Timeout(lines) | SendTimeoutError::Disconnected(lines)) = sent {
+            self.session.output.lose(lines.count);
+        }
+    }
+
+    fn take(&self, output: &mut umbra_pipeline::Output) -> Lines {
+        let bytes = std::mem::replace(&mut output.bytes, self.spare.try_recv().unwrap_or_default());
+        Lines { bytes, count: std::mem::take(&mut output.count) }
     }
 }
 

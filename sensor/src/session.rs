@@ -53,6 +53,12 @@ impl Session {
         Ok(inventory)
     }
 
+    /// Writes what a worker has ready.
+    pub(crate) fn write(&self, ready: &mut umbra_pipeline::Output) {
+        self.output.write(&ready.bytes, ready.count);
+        ready.clear();
+    }
+
     /// Prints the inventory: on stdout, or on stderr when events take stdout.
     pub(crate) fn print_inventory(&self, inventory: &Inventory) -> Result<(), Failure> {
         let written = match self.events_on_stdout {
@@ -65,7 +71,7 @@ impl Session {
             }
             _ => {}
         }
-        match self.output.error() {
+        match self.output.harm() {
             Some(error) => {
                 let lost = self.output.lost();
                 Err(Failure::new(exit::IO, format!("cannot write events: {error}; {lost} events are lost")))

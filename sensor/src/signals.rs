@@ -36,6 +36,11 @@ pub(crate) fn install() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Becomes true when a stop is asked for; `None` before [`install`].
+pub(crate) fn stop_flag() -> Option<Arc<AtomicBool>> {
+    FLAGS.get().map(|flags| Arc::clone(&flags.stop))
+}
+
 /// Was a stop asked for?
 pub(crate) fn stopped() -> bool {
     FLAGS.get().is_some_and(|flags| flags.stop.load(Ordering::Relaxed))

@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -81,6 +81,93 @@ fn exit_codes_say_what_kind_of_failure() {
     assert_fails(&run(&["replay", path(&good), "-q", "-e", "/nonexistent/e"]), 74, &["/nonexistent/e"]);
     let both = ["replay", path(&good), "-q", "-e", "-", "--har", "/tmp/x.har"];
     assert_fails(&run(&both), 64, &["--events", "--har"]);
+}
+
+#[test]
+fn no_output_takes_the_place_of_a_capture() {
+    let file = capture("kept.pcap", 3);
+    let before = std::fs::read(&file).unwrap();
+    for option in ["--events", "--har"] {
+        assert_fails(&run(&["replay", path(&file), "-q", option, path(&file)]), 64, &["kept.pcap", "not overwritten"]);
+        assert_eq!(std::fs::read(&file).unwrap(), before, "{option}");
+    }
+}
+
+#[test]
+fn f034_one_long_route_does_not_widen_every_row() {
+    let long = format!("GET /{} HTTP/1.1\r\nHost: api.test\r\n\r\n", "long/".repeat(1_000));
+    let response = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let conversation = Conversation::new().request(long.as_bytes()).response(response);
+    let both = conversation.request(b"GET /a HTTP/1.1\r\nHost: api.test\r\n\r\n").response(response);
+    let file = write("long.pcap", &Trace::ethernet(both.build().frames).to_pcap());
+    let table = text(&run(&["replay", path(&file), "-q"]).stdout);
+    assert!(table.contains("/long/long/") && table.contains("/a "), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() < 220), "{table}");
+}
+
+#[test]
+fn f070_what_the_bounds_left_out_is_told() {
+    let file = capture("bounds.pcap", 30);
+    let config = write("bounds.toml", b"[inventory]\nendpoints = 1\nunconfirmed = 1\n");
+    let mut frames = Vec::new();
+    for (number, word) in ["apples", "bears", "cups", "doors", "eggs"].iter().enumerate() {
+        let request = format!("GET /{word} HTTP/1.1\r\nHost: api.test\r\n\r\n");
+        let client = ([10, 3, 0, number as u8], 40_000).into();
+        let exchange = Conversation::new().client(client).request(request.as_bytes());
+        frames.extend(exchange.response(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").build().frames);
+    }
+    let many = write("many.pcap", &Trace::ethernet(frames).to_pcap());
+    let table = text(&run(&["replay", path(&many), "-q", "-c", path(&config)]).stdout);
+    assert!(table.contains("3 requests left out: more endpoints"), "{table}");
+    assert!(!text(&run(&["replay", path(&file), "-q"]).stdout).contains("left out"));
+}
+
+/// What fails at the start fails in `check`.
+#[test]
+fn f105_check_finds_what_would_fail_at_the_start() {
+    let full = std::env::temp_dir().join(format!("umbra-check-{}", std::process::id()));
+    let mut cases = vec![
+        ("events.toml", "[output]\nevents = \"/nonexistent/e\"\n", 74, "/nonexistent"),
+        ("har.toml", "[output]\nhar = \"/\"\n", 74, "/"),
+        ("filter.toml", "[capture]\nfilter = \"tcp prot\"\n", 78, "filter"),
+    ];
+    if cfg!(feature = "live") {
+        cases.push(("user.toml", "[capture]\nuser = \"nosuchuser\"\n", 78, "nosuchuser"));
+        cases.push(("interface.toml", "[capture]\ninterfaces = [\"nosuchif0\"]\n", 66, "nosuchif0"));
+    }
+    for (name, content, code, part) in cases {
+        let config = write(name, content.as_bytes());
+        assert_fails(&run(&["check", "--config", path(&config)]), code, &[part]);
+    }
+    let good = write("good.toml", format!("[output]\nevents = \"{}\"\n", full.display()).as_bytes());
+    assert_eq!(run(&["check", "--config", path(&good)]).status.code(), Some(0));
+    assert!(!full.exists(), "checking makes nothing");
+}
+
+/// `tcpdump -w - | umbra replay - --events -`: events come as packets do, and TERM ends it though no more packets come.
+#[test]
+fn f097_a_pipe_that_waits_can_be_stopped_and_holds_nothing_back() {
+    let bytes = std::fs::read(capture("pipe.pcap", 30)).unwrap();
+    for workers in ["1", "2"] {
+        let mut child = Command::new(BINARY)
+            .args(["replay", "-", "-q", "--format", "none", "-w", workers, "--events", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&bytes).unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        for _ in 0..30 {
+            assert!(lines.next().unwrap().unwrap().starts_with('{'));
+        }
+        let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{workers} workers");
+        drop(input);
+    }
 }
 
 #[test]
