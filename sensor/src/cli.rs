@@ -205,7 +205,29 @@ pub(crate) struct Inventory {
     pub(crate) state: Vec<PathBuf>,
     /// How to print it.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
-    pub(crate) format: Format,
+    pub(crate) format: InventoryFormat,
+    /// Only services of this host; may be given several times.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Vec<String>,
+    /// With `--format openapi`: directory for one file a service, `HOST.json`.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How `umbra inventory` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InventoryFormat {
+    /// Columns for people.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// Comma-separated values with a header line (RFC 4180).
+    Csv,
+    /// An OpenAPI 3.1 document of each service.
+    Openapi,
+    /// Nothing.
+    None,
 }
 
 #[derive(Debug, Args)]

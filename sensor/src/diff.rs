@@ -1,6 +1,7 @@
 //! `umbra diff`: endpoints of captures against API specifications.
 
 mod document;
+mod observed;
 mod sarif;
 mod table;
 
@@ -8,10 +9,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use umbra_discovery::Endpoint;
-use umbra_openapi::{
-    Conformance, Coverage, Drift, Evidence, HostWindow, Observable, Observed, Operation, OperationRef, Response,
-    Schemas, SpecSet, Status,
-};
+use umbra_openapi::{Conformance, Coverage, Drift, HostWindow, Observable, Observed, OperationRef, Schemas, SpecSet};
 use umbra_pipeline::Inventory;
 
 use crate::cli::{Common, Diff, DiffFormat, FailOn};
@@ -105,8 +103,10 @@ impl<'a> Findings<'a> {
     fn new(set: &'a SpecSet, inventory: &Inventory) -> Findings<'a> {
         let endpoints: Vec<&Endpoint> =
             inventory.endpoints().into_iter().filter(|endpoint| endpoint.confirmed).collect();
-        let observed: Vec<Observed> = endpoints.iter().map(|endpoint| observed(endpoint)).collect();
-        let report = set.compare(&observed, &Schemas::default(), &windows(&endpoints));
+        let mut schemas = Schemas::default();
+        let observed: Vec<Observed> =
+            endpoints.iter().map(|endpoint| observed::observed(endpoint, &mut schemas)).collect();
+        let report = set.compare(&observed, &schemas, &windows(&endpoints));
         let mut findings = Findings { set, list: Vec::new(), endpoints: endpoints.len(), documented: 0 };
         for (endpoint, verdict) in endpoints.iter().zip(report.verdicts) {
             let conformance = verdict.conformance;
@@ -180,32 +180,6 @@ impl<'a> Findings<'a> {
     /// Name of the specification that documents a finding's operation.
     pub(crate) fn spec_name(&self, finding: &Finding) -> Option<&str> {
         finding.operation.and_then(|at| self.set.spec(at)).map(|spec| spec.name.as_str())
-    }
-}
-
-/// An endpoint of the inventory for the comparison.
-fn observed(endpoint: &Endpoint) -> Observed {
-    let responses = endpoint.statuses.iter().map(|(status, _)| Response {
-        status: Status::Code(*status),
-        content: Vec::new(),
-        headers: Vec::new(),
-    });
-    Observed {
-        host: endpoint.host().to_string(),
-        operation: Operation {
-            method: endpoint.method().to_string(),
-            template: endpoint.route().to_string(),
-            responses: responses.collect(),
-            evidence: Some(Evidence {
-                // Routes are decided by the shape of each segment alone: a literal may well be a value.
-                confidence: 0.5,
-                requests: endpoint.requests,
-                first_seen_ns: endpoint.first_seen.nanos(),
-                last_seen_ns: endpoint.last_seen.nanos(),
-            }),
-            ..Operation::default()
-        },
-        ..Observed::default()
     }
 }
 

@@ -22,6 +22,7 @@ mod replay;
 mod report;
 #[cfg(feature = "live")]
 mod run;
+mod services;
 mod session;
 mod shapes;
 mod signals;
@@ -147,8 +148,29 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     if paths.is_empty() {
         return Err(Failure::new(exit::USAGE, "no inventory: give --state DIR, or directory in [state]"));
     }
+    if args.output.is_some() && args.format != cli::InventoryFormat::Openapi {
+        return Err(Failure::new(exit::USAGE, "--output is for --format openapi"));
+    }
+    let inventory = state::read_inventory(&paths)?;
+    let mut endpoints = inventory.endpoints();
+    if !args.host.is_empty() {
+        endpoints.retain(|endpoint| args.host.iter().any(|host| endpoint.host().eq_ignore_ascii_case(host)));
+    }
+    let format = match args.format {
+        cli::InventoryFormat::Table => cli::Format::Table,
+        cli::InventoryFormat::Json => cli::Format::Json,
+        cli::InventoryFormat::Csv => cli::Format::Csv,
+        cli::InventoryFormat::None => cli::Format::None,
+        cli::InventoryFormat::Openapi => {
+            let services = services::services(&endpoints);
+            return match &args.output {
+                Some(directory) => services::write_files(&services, directory),
+                None => print(services::only(services)?.as_bytes()),
+            };
+        }
+    };
     let mut text = Vec::new();
-    report::write_inventory(&state::read_inventory(&paths)?, args.format, &mut text)
+    report::write_endpoints(&endpoints, inventory.endpoint_counters(), format, &mut text)
         .map_err(|error| Failure::new(exit::SOFTWARE, error))?;
     print(&text)
 }

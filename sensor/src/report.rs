@@ -5,7 +5,7 @@ use std::io;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use umbra_discovery::Endpoint;
+use umbra_discovery::{Counters, Endpoint};
 use umbra_event::write_rfc3339;
 use umbra_pipeline::Inventory;
 
@@ -14,23 +14,33 @@ use crate::shapes;
 
 /// Writes the inventory.
 pub(crate) fn write_inventory(inventory: &Inventory, format: Format, out: &mut dyn io::Write) -> io::Result<()> {
+    write_endpoints(&inventory.endpoints(), inventory.endpoint_counters(), format, out)
+}
+
+/// Writes endpoints, and what did not become one.
+pub(crate) fn write_endpoints(
+    endpoints: &[&Endpoint],
+    left_out: &Counters,
+    format: Format,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
     match format {
-        Format::Table => out.write_all(table(inventory).as_bytes()),
+        Format::Table => out.write_all(table(endpoints, left_out).as_bytes()),
         Format::Json => {
             let mut out = io::BufWriter::new(out);
-            serde_json::to_writer_pretty(&mut out, &document(inventory))?;
+            serde_json::to_writer_pretty(&mut out, &document(endpoints, left_out))?;
             io::Write::write_all(&mut out, b"\n")?;
             io::Write::flush(&mut out)
         }
-        Format::Csv => out.write_all(csv(inventory).as_bytes()),
+        Format::Csv => out.write_all(csv(endpoints).as_bytes()),
         Format::None => Ok(()),
     }
 }
 
 /// Rows of the table: confirmed endpoints, grouped by host; pages and files of web sites are only counted.
-fn table(inventory: &Inventory) -> String {
+fn table(endpoints: &[&Endpoint], left_out: &Counters) -> String {
     let (endpoints, web): (Vec<&Endpoint>, Vec<&Endpoint>) =
-        inventory.endpoints().into_iter().partition(|endpoint| endpoint.style.is_api());
+        endpoints.iter().partition(|endpoint| endpoint.style.is_api());
     let (confirmed, unconfirmed): (Vec<&Endpoint>, Vec<&Endpoint>) =
         endpoints.into_iter().partition(|endpoint| endpoint.confirmed);
     let mut text = String::new();
@@ -79,7 +89,6 @@ fn table(inventory: &Inventory) -> String {
     if pages > 0 {
         let _ = writeln!(text, "set aside: {pages} pages and files of web sites, {requests} requests");
     }
-    let left_out = inventory.endpoint_counters();
     if left_out.overflow > 0 {
         let _ = writeln!(text, "{} requests left out: more endpoints than [inventory] allows", left_out.overflow);
     }
@@ -111,12 +120,12 @@ fn short(text: &str) -> String {
 }
 
 /// One line for each endpoint, confirmed or not, after a header line (RFC 4180).
-fn csv(inventory: &Inventory) -> String {
+fn csv(endpoints: &[&Endpoint]) -> String {
     let mut text = String::from(
         "endpoint_id,host,method,route,style,confirmed,requests,unanswered,status_1xx,status_2xx,status_3xx,status_4xx,\
          status_5xx,clients,request_bytes,response_bytes,first_seen,last_seen,incomplete,operation\r\n",
     );
-    for endpoint in inventory.endpoints() {
+    for endpoint in endpoints {
         let names = [endpoint.host(), endpoint.method(), endpoint.route()].map(cell);
         let classes: Vec<String> = (1..=5).map(|class| endpoint.status_class(class).to_string()).collect();
         let _ = write!(
@@ -186,7 +195,7 @@ struct Document<'a> {
     schema_version: u32,
 }
 
-struct Rows<'a>(Vec<&'a Endpoint>);
+struct Rows<'a>(&'a [&'a Endpoint]);
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -194,10 +203,9 @@ impl Serialize for Rows<'_> {
     }
 }
 
-fn document(inventory: &Inventory) -> Document<'_> {
-    let left_out = inventory.endpoint_counters();
+fn document<'a>(endpoints: &'a [&'a Endpoint], left_out: &Counters) -> Document<'a> {
     Document {
-        endpoints: Rows(inventory.endpoints()),
+        endpoints: Rows(endpoints),
         left_out: json!({
             "orphan_responses": left_out.orphan_responses,
             "unknown_path": left_out.unknown_path,

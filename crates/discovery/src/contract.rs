@@ -1,15 +1,15 @@
 //! An observed endpoint as an operation of the specification model: for export and comparison.
 
 use umbra_openapi::{
-    Additional, Content, Location, Operation, Parameter, Property, RequestBody, Response, Schema, SchemaId, Schemas,
-    Status, Types,
+    Additional, Content, Evidence, Location, Operation, Parameter, Property, RequestBody, Response, Schema, SchemaId,
+    Schemas, SecurityKind, Status, Types,
 };
 
 use crate::endpoint::Endpoint;
 use crate::schema::describe::{Description, describe, describe_object};
 use crate::schema::schemas::{Bodies, Place};
 use crate::schema::shape::Object;
-use crate::schema::{self, Syntax};
+use crate::schema::{self, Credential, Syntax};
 
 /// The endpoint as an operation, its shapes added to `schemas`. What is not known from the endpoint alone is left out: evidence,
 /// security, types of path parameters.
@@ -26,6 +26,30 @@ pub fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
     let seen = endpoint.statuses.iter().map(|(status, _)| *status);
     add_statuses(seen, &mut operation);
     operation
+}
+
+/// What stands behind an endpoint.
+pub fn evidence(endpoint: &Endpoint) -> Evidence {
+    Evidence {
+        // Routes are decided by the shape of each segment alone: a literal may well be a value.
+        confidence: 0.5,
+        requests: endpoint.requests,
+        first_seen_ns: endpoint.first_seen.nanos(),
+        last_seen_ns: endpoint.last_seen.nanos(),
+    }
+}
+
+/// A credential as a security scheme.
+pub fn security(credential: &Credential) -> SecurityKind {
+    let key = |location, name: &str| SecurityKind::ApiKey { location, name: name.to_owned() };
+    match credential {
+        Credential::Jwt => SecurityKind::Http { scheme: "bearer".into(), bearer_format: Some("JWT".into()) },
+        Credential::Http(scheme) => SecurityKind::Http { scheme: scheme.to_string(), bearer_format: None },
+        Credential::Bare => key(Location::Header, "authorization"),
+        Credential::Header(name) => key(Location::Header, name),
+        Credential::Query(name) => key(Location::Query, name),
+        Credential::Cookie(name) => key(Location::Cookie, name),
+    }
 }
 
 /// Adds what was learnt of parameters and bodies to an operation.

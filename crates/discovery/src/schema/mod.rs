@@ -12,6 +12,7 @@
 //! [`DEPTH`], [`NODES`], [`shape::PROPERTIES`], [`shape::MEMBERS`], [`form::PARAMETERS`], [`schemas::MEDIA_TYPES`]; what reaches
 //! one shows in the schema (`depth`, `overflow`, `additional`, `other`).
 
+mod auth;
 mod body;
 pub mod describe;
 pub mod events;
@@ -26,6 +27,7 @@ pub mod schemas;
 pub mod shape;
 mod xml;
 
+pub use auth::{Auth, Credential};
 pub use body::{DEPTH, NODES, Schema, Syntax};
 pub use hash::ValueKey;
 pub use media::{media_type, sniff, syntax, syntax_of};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use umbra_http::{HeaderBlock, KnownHeader};
 
+use super::auth::{Auth, is_key_header};
 use super::body::{Schema, Syntax};
 use super::hash::ValueKey;
 use super::shape::Object;
@@ -71,6 +72,9 @@ pub struct Schemas {
     pub headers: Object,
     /// Cookies of requests.
     pub cookies: Object,
+    /// Credentials of requests.
+    #[serde(default)]
+    pub auth: Auth,
     /// By place, rank and media type.
     bodies: Vec<Bodies>,
     /// Bodies of media types past [`MEDIA_TYPES`].
@@ -94,6 +98,7 @@ impl Schemas {
         self.exchanges = self.exchanges.saturating_add(1);
         form::add_pairs(&mut self.query, exchange.query.unwrap_or_default(), false, Some(key));
         let Some(headers) = exchange.request_headers else { return };
+        self.auth.add(exchange.query.unwrap_or_default(), headers);
         for (field, name, value) in headers.iter().take(form::PARAMETERS) {
             match field.known {
                 KnownHeader::Cookie if !field.unknown => form::add_cookies(&mut self.cookies, value),
@@ -170,6 +175,7 @@ impl Schemas {
         self.query.merge(&other.query);
         self.headers.merge(&other.headers);
         self.cookies.merge(&other.cookies);
+        self.auth.merge(&other.auth);
         self.other = self.other.saturating_add(other.other);
         for theirs in &other.bodies {
             match self.slot(theirs.place, &theirs.media_type, theirs.syntax) {
@@ -222,8 +228,6 @@ fn is_parameter(name: &str) -> bool {
             | "access-control-request-method"
             | "age"
             | "alt-used"
-            | "api-key"
-            | "apikey"
             | "authentication"
             | "b3"
             | "baggage"
@@ -279,7 +283,6 @@ fn is_parameter(name: &str) -> bool {
             | "width"
             | "x-amz-cf-id"
             | "x-amzn-trace-id"
-            | "x-api-key"
             | "x-b3-flags"
             | "x-b3-parentspanid"
             | "x-b3-sampled"
@@ -287,8 +290,6 @@ fn is_parameter(name: &str) -> bool {
             | "x-b3-traceid"
             | "x-cloud-trace-context"
             | "x-correlation-id"
-            | "x-auth-token"
-            | "x-access-token"
             | "x-csrf-token"
             | "x-client-data"
             | "x-datadog-origin"
@@ -317,6 +318,7 @@ fn is_parameter(name: &str) -> bool {
             | "x-xsrf-token"
     );
     plain
+        && !is_key_header(name)
         && !name.starts_with("sec-")
         && !name.starts_with("proxy-")
         && !name.starts_with("if-")

@@ -1,5 +1,6 @@
 //! Captures of `testdata/`, made by code so that anyone can see and change what is in them.
 
+mod contract;
 mod http1;
 mod protocols;
 mod shop;
@@ -86,6 +87,13 @@ const CASES: &[Case] = &[
         shows: "Credentials and personal data in every place where a request or response can hold them. No word that begins with \
                 CANARY may be in any output.",
         make: protocols::secrets,
+    },
+    Case {
+        name: "contract",
+        shows: "A service that is not as its specification (`spec.yaml`, written by hand) says: parameters, members, types, media types, \
+                codes and credentials. `umbra diff` names each difference, `umbra inventory --format openapi` writes what is true, and \
+                no word that begins with CANARY is in either.",
+        make: contract::contract,
     },
 ];
 
