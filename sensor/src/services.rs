@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_file_name_stays_in_its_directory() {
         assert_eq!(file_name("api.example.test:8443"), "api.example.test_8443");
-        assert_eq!(file_name("../../etc/passwd"), "_.__.._etc_passwd");
+        assert_eq!(file_name("../../etc/passwd"), "_._.._etc_passwd");
         assert_eq!(file_name("[2001:db8::1]"), "_2001_db8__1_");
         assert_eq!(file_name(&"h".repeat(500)).len(), NAME_BYTES);
     }
