@@ -209,9 +209,37 @@ pub(crate) struct Inventory {
     /// Only services of this host; may be given several times.
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Vec<String>,
+    /// Only endpoints for which this holds: host, method, route, style, operation, status (`5xx`) or confirmed, with `*` for any
+    /// text. Given several times, all must hold.
+    #[arg(long, value_name = "KEY=PATTERN")]
+    pub(crate) filter: Vec<crate::select::Filter>,
+    /// Only endpoints seen since then: `24h`, `7d`, a day, or a time in UTC such as `2026-01-31T12:00:00Z`.
+    #[arg(long, value_name = "WHEN", value_parser = crate::select::since)]
+    pub(crate) since: Option<u64>,
+    /// Order; all but name the largest or latest first. The table keeps the endpoints of a host together.
+    #[arg(long, value_enum, value_name = "BY", default_value_t)]
+    pub(crate) sort: Sort,
     /// With `--format openapi`: directory for one file a service, `HOST.json`.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Order of `umbra inventory`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    /// Host, route and method.
+    #[default]
+    Name,
+    /// Requests.
+    Requests,
+    /// Answers with 4xx and 5xx.
+    Errors,
+    /// Clients.
+    Clients,
+    /// First request.
+    FirstSeen,
+    /// Last request.
+    LastSeen,
 }
 
 /// How `umbra inventory` prints.

@@ -22,6 +22,7 @@ mod replay;
 mod report;
 #[cfg(feature = "live")]
 mod run;
+mod select;
 mod services;
 mod session;
 mod shapes;
@@ -156,6 +157,11 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     if !args.host.is_empty() {
         endpoints.retain(|endpoint| args.host.iter().any(|host| endpoint.host().eq_ignore_ascii_case(host)));
     }
+    endpoints.retain(|endpoint| args.filter.iter().all(|filter| filter.takes(endpoint)));
+    if let Some(since) = args.since {
+        endpoints.retain(|endpoint| endpoint.last_seen.nanos() >= since);
+    }
+    select::sort(&mut endpoints, args.sort, args.format == cli::InventoryFormat::Table);
     let format = match args.format {
         cli::InventoryFormat::Table => cli::Format::Table,
         cli::InventoryFormat::Json => cli::Format::Json,

@@ -157,6 +157,44 @@ fn services_go_to_files_or_one_to_stdout() {
 }
 
 #[test]
+fn an_inventory_is_filtered_and_sorted() {
+    let folder = scratch("select");
+    let state = state(&folder, &testdata("demo/capture.pcap"));
+    let rows = |options: &[&str]| -> Vec<Value> {
+        let text = run(&[&["inventory", "--state", &state, "--format", "json"], options].concat());
+        let document: Value = serde_json::from_str(&text).unwrap();
+        document["endpoints"].as_array().unwrap().clone()
+    };
+    let all = rows(&[]);
+    let some = rows(&["--filter", "route=/v1/*", "--filter", "method=get", "--filter", "confirmed=true"]);
+    let wanted = |row: &&Value| {
+        row["route"].as_str().unwrap().starts_with("/v1/") && row["method"] == "GET" && row["confirmed"] == true
+    };
+    assert!(!some.is_empty() && some.len() < all.len());
+    assert_eq!(some, all.iter().filter(wanted).cloned().collect::<Vec<Value>>());
+    let failed = rows(&["--filter", "status=4xx"]);
+    assert!(!failed.is_empty() && failed.len() < all.len());
+    let requests: Vec<u64> =
+        rows(&["--sort", "requests"]).iter().map(|row| row["requests"].as_u64().unwrap()).collect();
+    assert!(requests.len() == all.len() && requests.is_sorted_by(|a, b| a >= b), "{requests:?}");
+    // Each host once, whatever the order.
+    let table = run(&["inventory", "--state", &state, "--sort", "requests"]);
+    assert_eq!(table.matches("METHOD").count(), run(&["inventory", "--state", &state]).matches("METHOD").count());
+    let newest = all.iter().map(|row| row["last_seen"].as_str().unwrap().to_owned()).max().unwrap();
+    let newest = format!("{}Z", &newest[..19]);
+    let latest = rows(&["--since", &newest]);
+    assert!(!latest.is_empty() && latest.len() < all.len());
+    assert!(rows(&["--since", "1h"]).is_empty(), "the capture is older");
+    for wrong in [["--since", "yesterday"], ["--filter", "colour=red"], ["--sort", "size"]] {
+        assert_eq!(
+            umbra(&[&["inventory", "--state", &state][..], &wrong].concat()).status.code(),
+            Some(64),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[test]
 fn no_secret_is_in_the_document() {
     let folder = scratch("secrets");
     let state = state(&folder, &testdata("secrets/capture.pcap"));
