@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use umbra_discovery::learnt::{Calls, Learnt, Names};
+use umbra_discovery::schema::Credential;
 use umbra_discovery::schema::describe::{Description, describe, describe_object};
 use umbra_discovery::schema::schemas::Place;
 use umbra_discovery::schema::shape::Object;
@@ -15,6 +16,10 @@ pub(crate) fn add(learnt: &Learnt, row: &mut Map<String, Value>) {
     }
     if !parameters.is_empty() {
         row.insert("parameters".into(), parameters.into());
+    }
+    if !schemas.auth.is_empty() {
+        let kinds: Vec<Value> = schemas.auth.kinds().map(|(kind, requests)| credential(kind, requests)).collect();
+        row.insert("auth".into(), json!({ "kinds": kinds, "none": schemas.auth.anonymous, "of": schemas.exchanges }));
     }
     let bodies = schemas.bodies().iter().map(|bodies| {
         let of = match bodies.place {
@@ -37,6 +42,18 @@ pub(crate) fn add(learnt: &Learnt, row: &mut Map<String, Value>) {
     if let Some(calls) = &learnt.calls {
         row.insert("calls".into(), facts(calls));
     }
+}
+
+fn credential(kind: &Credential, requests: u32) -> Value {
+    let (scheme, place, name) = match kind {
+        Credential::Jwt => ("jwt", "header", "authorization"),
+        Credential::Http(scheme) => (&**scheme, "header", "authorization"),
+        Credential::Bare => ("other", "header", "authorization"),
+        Credential::Header(name) => ("key", "header", &**name),
+        Credential::Query(name) => ("key", "query", &**name),
+        Credential::Cookie(name) => ("key", "cookie", &**name),
+    };
+    json!({ "scheme": scheme, "in": place, "name": name, "requests": requests })
 }
 
 fn add_parameters(place: &str, object: &Object, exchanges: u32, out: &mut Vec<Value>) {

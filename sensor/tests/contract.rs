@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::umbra;
 use umbra_openapi::{Bound, DriftKind, Limits, Observed, Operation, Schema, Schemas, Spec, SpecSet, Status, read};
 
@@ -98,6 +98,10 @@ fn an_observed_service_is_a_document_without_a_value() {
     let text = export(&state);
     assert!(!text.contains("CANARY") && !text.contains("81001"), "{text}");
     validate(&folder, "contract", &text);
+    let rows = run(&["inventory", "--state", &state, "--format", "json", "--filter", "route=/v1/orders/*"]);
+    let rows: Value = serde_json::from_str(&rows).unwrap();
+    let auth = json!({ "kinds": [{ "scheme": "bearer", "in": "header", "name": "authorization", "requests": 6 }], "none": 0, "of": 6 });
+    assert_eq!(rows["endpoints"][0]["auth"], auth);
     let spec = parse(&text);
     let mut operations: Vec<&Operation> = spec.operations.iter().collect();
     operations.sort_by_key(|operation| (&operation.template, &operation.method));

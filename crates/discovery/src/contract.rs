@@ -31,7 +31,7 @@ pub fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
 /// What stands behind an endpoint.
 pub fn evidence(endpoint: &Endpoint) -> Evidence {
     Evidence {
-        // Routes are decided by the shape of each segment alone: a literal may well be a value.
+        // What the route's own evidence says does not reach the endpoint yet: a literal may well be a value.
         confidence: 0.5,
         requests: endpoint.requests,
         first_seen_ns: endpoint.first_seen.nanos(),
