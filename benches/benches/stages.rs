@@ -119,11 +119,12 @@ fn event(c: &mut Criterion) {
     group.finish();
 }
 
-/// From the packet to the line. Once a connection is warm an event costs no allocation.
+/// From the packet to the line. Once a connection is warm an event costs no allocation; what is learnt of routes keeps a hash of
+/// each new value of a variable, and its sets double now and then.
 fn worker(c: &mut Criterion) {
     let trace = made::make("http1-small", 400).unwrap().trace;
     let packets: Vec<Packet<'_>> = trace.packets().collect();
-    // One connection; the close apart. The first pass has met every endpoint and every value, as a sensor has after a while.
+    // One connection; the close apart. The first pass has met every endpoint, as a sensor has after a while.
     let packets = &packets[..packets.len() - 3];
     let mut config = umbra_pipeline::Config::new(&[7; 32]);
     // A transaction that is looked at allocates; here are those that are not.
@@ -140,7 +141,7 @@ fn worker(c: &mut Criterion) {
     assert!(feed(first) > 100);
     let (events, allocations) = allocations_of(|| feed(second));
     assert!(events > 100);
-    assert_eq!(allocations, 0, "allocations for {events} events on a warm connection");
+    assert!(allocations * 32 < events as u64, "{allocations} allocations for {events} events on a warm connection");
 
     let mut group = c.benchmark_group("worker");
     group.throughput(Throughput::Elements(packets.len() as u64));
