@@ -141,7 +141,7 @@ fn worker(c: &mut Criterion) {
     assert!(feed(first) > 100);
     let (events, allocations) = allocations_of(|| feed(second));
     assert!(events > 100);
-    assert!(allocations * 32 < events as u64, "{allocations} allocations for {events} events on a warm connection");
+    assert!(allocations * 32 < events, "{allocations} allocations for {events} events on a warm connection");
 
     let mut group = c.benchmark_group("worker");
     group.throughput(Throughput::Elements(packets.len() as u64));

@@ -184,7 +184,9 @@ impl BodySampler {
         let Some((tag, place)) = memory.place(request, side) else { return false };
         let entry = place.load(Relaxed);
         let known = entry >> 32 == tag;
-        if known && style_of(entry).is_some() {
+        let style = if known { style_of(entry) } else { None };
+        // Operations of GraphQL are named by the request alone; its answers are looked at as others are.
+        if style.is_some_and(|style| style != Style::GraphQl || side == Side::Request) {
             return true;
         }
         let (mut seen, mut floor) = if known { ((entry >> 16) as u16, (entry >> 8) as u8) } else { (0, 0) };
@@ -197,7 +199,8 @@ impl BodySampler {
         if seen > config.first {
             (seen, floor) = (0, (floor + 1).min(top));
         }
-        place.store(tag << 32 | u64::from(seen) << 16 | u64::from(floor) << 8, Relaxed);
+        let style = style.map_or(0, |style| style as u64 + 1);
+        place.store(tag << 32 | u64::from(seen) << 16 | u64::from(floor) << 8 | style, Relaxed);
         match self.credit.checked_sub(1) {
             _ if config.every <= 1 => true,
             Some(left) => {

@@ -126,9 +126,11 @@ impl Recorder {
             transaction,
         });
         if let (Some(path), true) = (raw_path, trusted) {
+            // All of a GraphQL service is behind one path: its bodies tell nothing of places in paths.
+            let bodies = observed.style != Style::GraphQl;
             let lot = identity.client ^ time.nanos().rotate_left(32);
             let host = &self.host.canonical;
-            routes.observe_transaction(&Sighting { host, path, query: raw_query, lot, transaction });
+            routes.observe_transaction(&Sighting { host, path, query: raw_query, lot, bodies, transaction });
         }
         let Some(encoder) = &mut self.encoder else { return };
 

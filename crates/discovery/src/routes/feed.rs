@@ -21,6 +21,8 @@ pub struct Sighting<'a> {
     pub query: Option<&'a [u8]>,
     /// As [`Evidence::lot`].
     pub lot: u64,
+    /// Sampled bodies are evidence.
+    pub bodies: bool,
     /// The transaction.
     pub transaction: &'a Transaction,
 }
@@ -52,8 +54,9 @@ impl Routes {
         read_query(&key, sighting.query.unwrap_or_default(), &mut query);
         let request_type = request.headers.first(KnownHeader::ContentType);
         let response_type = response.headers.first(KnownHeader::ContentType);
-        read_body(&key, request_type, transaction.request_body.sample.as_deref(), &mut asked);
-        let has_keys = read_body(&key, response_type, transaction.response_body.sample.as_deref(), &mut answered);
+        let (sent, got) = (&transaction.request_body, &transaction.response_body);
+        read_body(&key, request_type, sent.sample.as_deref().filter(|_| sighting.bodies), &mut asked);
+        let has_keys = read_body(&key, response_type, got.sample.as_deref().filter(|_| sighting.bodies), &mut answered);
         self.observe(&Evidence {
             service: sighting.host,
             method: request.method(),
