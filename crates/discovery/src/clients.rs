@@ -1,56 +1,178 @@
 //! How many distinct clients: a bounded, mergeable sketch.
 
-/// Hashes kept: exact up to here, then an estimate with a standard error of 1/√254, about 6 %.
-const KEPT: usize = 256;
+/// Hashes kept: exact up to here, then registers, which take no more memory than these.
+const FEW: usize = 1024;
 
-/// Distinct clients by the k smallest of their 64-bit keyed hashes (Bar-Yossef et al. 2002, "KMV").
+/// Bits of a hash that choose a register: 8192 registers, a standard error of 1.04/√8192, 1.15 %, in 8 KiB.
+const PRECISION: u32 = 13;
+const REGISTERS: usize = 1 << PRECISION;
+
+/// Bits of a hash that a rank is read off.
+const RANK_BITS: u32 = u64::BITS - PRECISION;
+
+/// Digits of registers as text: a rank is at most 52.
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Distinct clients by the 64-bit keyed hashes of their identities: the hashes themselves while they are few, then HyperLogLog
+/// (Flajolet et al. 2007) with the estimator of Ertl (2017, "New cardinality estimation algorithms for HyperLogLog sketches").
 ///
-/// Merging is set union, so it is commutative, associative and idempotent, and the estimate does not depend on the
-/// order of arrival.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Clients {
-    /// Ascending, no repeats, at most [`KEPT`].
-    smallest: Vec<u64>,
+/// Merging is set union, so it is commutative, associative and idempotent, and neither the sketch nor its estimate depends on
+/// the order of arrival or on who saw what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clients(Kept);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kept {
+    /// Ascending, no repeats, at most [`FEW`].
+    Hashes(Vec<u64>),
+    /// The largest rank of each register.
+    Registers(Box<[u8]>),
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Clients(Kept::Hashes(Vec::new()))
+    }
 }
 
 impl Clients {
     /// Adds a client by the keyed hash of its identity.
     pub fn insert(&mut self, hash: u64) {
-        if self.smallest.len() == KEPT && self.smallest.last().is_some_and(|&largest| hash >= largest) {
-            return;
-        }
-        if let Err(place) = self.smallest.binary_search(&hash) {
-            self.smallest.insert(place, hash);
-            self.smallest.truncate(KEPT);
+        match &mut self.0 {
+            Kept::Registers(registers) => raise(registers, hash),
+            Kept::Hashes(hashes) => {
+                let Err(place) = hashes.binary_search(&hash) else { return };
+                if hashes.len() < FEW {
+                    hashes.insert(place, hash);
+                    return;
+                }
+                let mut registers = vec![0; REGISTERS].into_boxed_slice();
+                hashes.iter().for_each(|&hash| raise(&mut registers, hash));
+                raise(&mut registers, hash);
+                self.0 = Kept::Registers(registers);
+            }
         }
     }
 
     /// Adds all clients of another sketch.
     pub fn merge(&mut self, other: &Clients) {
-        for &hash in &other.smallest {
-            self.insert(hash);
+        match (&mut self.0, &other.0) {
+            (_, Kept::Hashes(theirs)) => theirs.iter().for_each(|&hash| self.insert(hash)),
+            (Kept::Registers(ours), Kept::Registers(theirs)) => {
+                ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = (*ours).max(*theirs));
+            }
+            (Kept::Hashes(ours), Kept::Registers(theirs)) => {
+                let mut registers = theirs.clone();
+                ours.iter().for_each(|&hash| raise(&mut registers, hash));
+                self.0 = Kept::Registers(registers);
+            }
         }
     }
 
-    /// The hashes kept: adding them to an empty sketch gives this one.
-    pub(crate) fn hashes(&self) -> &[u64] {
-        &self.smallest
+    /// The hashes, ascending, while they are few.
+    pub fn hashes(&self) -> &[u64] {
+        match &self.0 {
+            Kept::Hashes(hashes) => hashes,
+            Kept::Registers(_) => &[],
+        }
     }
 
-    /// How many: exact below 256, an estimate from there on.
-    pub fn count(&self) -> u64 {
-        match self.smallest.last() {
-            Some(&largest) if self.smallest.len() == KEPT => {
-                // k-1 of n uniform values lie below the k-th smallest, so n is about (k-1) / (that value's share).
-                ((KEPT - 1) as f64 * (u64::MAX as f64 / largest.max(1) as f64)).round() as u64
+    /// The registers as text, a digit to the base 62 (`0-9A-Za-z`) for each of 8192; `None` while there are few.
+    pub fn registers(&self) -> Option<String> {
+        match &self.0 {
+            Kept::Hashes(_) => None,
+            Kept::Registers(registers) => {
+                Some(registers.iter().map(|&rank| char::from(*DIGITS.get(usize::from(rank)).unwrap_or(&b'z'))).collect())
             }
-            _ => self.smallest.len() as u64,
+        }
+    }
+
+    /// A sketch again from [`hashes`](Self::hashes) and [`registers`](Self::registers); `None` if those never were any.
+    pub fn restored(hashes: &[u64], registers: Option<&str>) -> Option<Clients> {
+        let mut clients = Clients::default();
+        if let Some(text) = registers {
+            let rank = |digit: u8| DIGITS.iter().position(|&other| other == digit).map(|rank| rank as u8);
+            let ranks: Vec<u8> = text.bytes().map(rank).collect::<Option<_>>()?;
+            if ranks.len() != REGISTERS || ranks.iter().any(|&rank| u32::from(rank) > RANK_BITS + 1) {
+                return None;
+            }
+            clients.0 = Kept::Registers(ranks.into());
+        }
+        hashes.iter().for_each(|&hash| clients.insert(hash));
+        Some(clients)
+    }
+
+    /// How many: exact up to 1024, an estimate from there on.
+    pub fn count(&self) -> u64 {
+        match &self.0 {
+            Kept::Hashes(hashes) => hashes.len() as u64,
+            Kept::Registers(registers) => estimate(registers),
+        }
+    }
+}
+
+/// Notes a hash in its register.
+fn raise(registers: &mut [u8], hash: u64) {
+    // The bit behind the end stops the count at 52.
+    let rank = (hash << PRECISION | 1 << (PRECISION - 1)).leading_zeros() + 1;
+    if let Some(register) = registers.get_mut((hash >> RANK_BITS) as usize) {
+        *register = (*register).max(rank as u8);
+    }
+}
+
+/// Algorithm 6 of Ertl: no bias at any size, no table.
+fn estimate(registers: &[u8]) -> u64 {
+    let mut counts = [0_u32; RANK_BITS as usize + 2];
+    for &rank in registers {
+        if let Some(count) = counts.get_mut(usize::from(rank)) {
+            *count += 1;
+        }
+    }
+    let m = REGISTERS as f64;
+    let [zeros, middle @ .., full] = counts;
+    let mut z = m * tau(1.0 - f64::from(full) / m);
+    for &count in middle.iter().rev() {
+        z = 0.5 * (z + f64::from(count));
+    }
+    z += m * sigma(f64::from(zeros) / m);
+    (m * m / (2.0 * std::f64::consts::LN_2 * z)).round() as u64
+}
+
+fn sigma(mut x: f64) -> f64 {
+    if x >= 1.0 {
+        return f64::INFINITY;
+    }
+    let (mut y, mut z) = (1.0, x);
+    loop {
+        x *= x;
+        let before = z;
+        z += x * y;
+        y += y;
+        if z == before {
+            return z;
+        }
+    }
+}
+
+fn tau(mut x: f64) -> f64 {
+    if x <= 0.0 || x >= 1.0 {
+        return 0.0;
+    }
+    let (mut y, mut z) = (1.0, 1.0 - x);
+    loop {
+        x = x.sqrt();
+        let before = z;
+        y *= 0.5;
+        z -= (1.0 - x) * (1.0 - x) * y;
+        if z == before {
+            return z / 3.0;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn hash(n: u64) -> u64 {
@@ -61,33 +183,55 @@ mod tests {
         z ^ (z >> 31)
     }
 
+    fn of(numbers: impl IntoIterator<Item = u64>) -> Clients {
+        let mut clients = Clients::default();
+        numbers.into_iter().for_each(|n| clients.insert(hash(n)));
+        clients
+    }
+
     #[test]
     fn exact_while_few_and_close_when_many() {
-        let mut clients = Clients::default();
-        for n in 0..200 {
-            clients.insert(hash(n));
-            clients.insert(hash(n));
+        assert_eq!(of((0..1024).chain(0..1024)).count(), 1024);
+        for many in [1_025_u64, 3_000, 10_000, 100_000, 1_000_000] {
+            let error = (of(0..many).count() as f64 / many as f64 - 1.0).abs();
+            assert!(error < 0.035, "estimate of {many} is off by {error}");
         }
-        assert_eq!(clients.count(), 200);
-        for n in 0..100_000 {
-            clients.insert(hash(n));
+    }
+
+    /// Three standard errors of the mean of 64 estimates: a biased estimator would show.
+    #[test]
+    fn estimates_have_no_bias() {
+        for many in [1_100_u64, 6_000, 20_000] {
+            let sum: f64 = (0..64).map(|run| of((0..many).map(|n| run << 40 | n)).count() as f64).sum();
+            let bias = sum / 64.0 / many as f64 - 1.0;
+            assert!(bias.abs() < 3.0 * 0.0115 / 8.0, "{many}: {bias}");
         }
-        let error = (clients.count() as f64 / 100_000.0 - 1.0).abs();
-        assert!(error < 0.2, "estimate {} is off by {error}", clients.count());
     }
 
     #[test]
     fn merging_is_union_in_any_order() {
-        let (mut low, mut high, mut all) = (Clients::default(), Clients::default(), Clients::default());
-        for n in 0..2_000 {
-            all.insert(hash(n));
-            if n < 1_200 { low.insert(hash(n)) } else { high.insert(hash(n)) }
+        for (low, high) in [(100, 80), (1_200, 80), (100, 900), (1_200, 2_000)] {
+            let all = of(0..low.max(high) + 800);
+            let (low, high) = (of(0..low), of(80..low.max(high) + 800));
+            let mut one = low.clone();
+            one.merge(&high);
+            one.merge(&high);
+            let mut other = high;
+            other.merge(&low);
+            assert_eq!(one, all);
+            assert_eq!(other, all);
         }
-        let mut one = low.clone();
-        one.merge(&high);
-        one.merge(&high);
-        high.merge(&low);
-        assert_eq!(one, all);
-        assert_eq!(high, all);
+    }
+
+    #[test]
+    fn a_sketch_comes_back_as_it_was() {
+        for clients in [of(0..0), of(0..1024), of(0..1025), of(0..50_000)] {
+            let back = Clients::restored(clients.hashes(), clients.registers().as_deref()).unwrap();
+            assert_eq!(back, clients);
+        }
+        let digits = of(0..50_000).registers().unwrap();
+        for wrong in ["", &digits[1..], &digits.replace('1', "-"), &digits.replace('1', "z")] {
+            assert_eq!(Clients::restored(&[], Some(wrong)), None);
+        }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use umbra_wire::Timestamp;
 
 use crate::clients::Clients;
+use crate::latency::Latency;
 use crate::learnt::Learnt;
 use crate::style::Style;
 
@@ -68,6 +69,8 @@ pub struct Endpoint {
     pub last_seen: Timestamp,
     /// Distinct clients.
     pub clients: Clients,
+    /// From the first byte of a request to the first of its answer.
+    pub latency: Latency,
     /// Request body bytes.
     pub request_bytes: u64,
     /// Response body bytes.
@@ -96,6 +99,7 @@ impl Endpoint {
             first_seen: Timestamp(u64::MAX),
             last_seen: Timestamp(0),
             clients: Clients::default(),
+            latency: Latency::default(),
             request_bytes: 0,
             response_bytes: 0,
             coverage: Coverage::default(),
@@ -170,6 +174,7 @@ impl Endpoint {
         self.first_seen = self.first_seen.min(other.first_seen);
         self.last_seen = self.last_seen.max(other.last_seen);
         self.clients.merge(&other.clients);
+        self.latency.merge(&other.latency);
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
         self.coverage.merge(&other.coverage);

@@ -561,6 +561,10 @@ fn count(endpoint: &mut Endpoint, observation: &Observation<'_>) {
     endpoint.first_seen = endpoint.first_seen.min(observation.time);
     endpoint.last_seen = endpoint.last_seen.max(observation.time);
     endpoint.clients.insert(observation.client);
+    if let (Some(asked), Some(answered)) = (transaction.request_start, transaction.response_start) {
+        // An answer before its request is no duration.
+        endpoint.latency.add(answered.nanos().saturating_sub(asked.nanos()));
+    }
     endpoint.request_bytes = endpoint.request_bytes.saturating_add(transaction.request_body.len_bytes);
     endpoint.response_bytes = endpoint.response_bytes.saturating_add(transaction.response_body.len_bytes);
     let (facts, seen) = (&mut endpoint.coverage, &transaction.coverage);

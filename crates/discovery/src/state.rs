@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use umbra_wire::Timestamp;
 
+use crate::clients::Clients;
 use crate::endpoint::{Coverage, Endpoint};
 use crate::endpoints::endpoint_id;
+use crate::latency::Latency;
 use crate::learnt::Learnt;
 use crate::style::Style;
 
@@ -24,6 +26,11 @@ pub struct EndpointState {
     first_seen: u64,
     last_seen: u64,
     clients: Vec<u64>,
+    /// Registers of the sketch, once clients are many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_registers: Option<String>,
+    #[serde(default)]
+    latency: Latency,
     request_bytes: u64,
     response_bytes: u64,
     coverage: Coverage,
@@ -48,6 +55,8 @@ impl From<&Endpoint> for EndpointState {
             first_seen: endpoint.first_seen.nanos(),
             last_seen: endpoint.last_seen.nanos(),
             clients: endpoint.clients.hashes().to_vec(),
+            client_registers: endpoint.clients.registers(),
+            latency: endpoint.latency.clone(),
             request_bytes: endpoint.request_bytes,
             response_bytes: endpoint.response_bytes,
             coverage: endpoint.coverage,
@@ -74,9 +83,8 @@ impl EndpointState {
         for (status, count) in self.statuses {
             endpoint.count_status(status, count);
         }
-        for hash in self.clients {
-            endpoint.clients.insert(hash);
-        }
+        endpoint.clients = Clients::restored(&self.clients, self.client_registers.as_deref())?;
+        endpoint.latency = self.latency;
         endpoint.confirmed = self.confirmed;
         endpoint.requests = self.requests;
         endpoint.unanswered = self.unanswered;
@@ -131,6 +139,8 @@ mod tests {
             first_seen: 1,
             last_seen: u64::MAX,
             clients: vec![],
+            client_registers: None,
+            latency: Latency::default(),
             request_bytes: 10,
             response_bytes: 11,
             coverage: Coverage { gap_bytes: 12, ..Coverage::default() },
@@ -140,6 +150,7 @@ mod tests {
         .endpoint()
         .unwrap();
         (0..400).for_each(|client| endpoint.clients.insert(client * 0x1234_5678_9ABC));
+        (0..400).for_each(|client| endpoint.latency.add(client * 0x1234_5678));
         endpoint
     }
 
