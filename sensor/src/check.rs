@@ -1,8 +1,11 @@
 //! `umbra check`: nothing is started; everything that would fail at the start fails here.
 
+use std::fmt::Write as _;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+use umbra_discovery::classify::{Labels, Subject};
 
 use crate::config::Config;
 use crate::exit::{self, Failure};
@@ -48,7 +51,47 @@ pub(crate) fn check(args: &cli::Check) -> Result<(), Failure> {
             return Err(Failure::reported(exit::BAD_DATA));
         }
     }
+    if args.subject != cli::Subject::default() {
+        return print(tried(&args.subject, &config).as_bytes());
+    }
     print(b"ok\n")
+}
+
+/// Which rules fit an endpoint, and what they say together.
+fn tried(given: &cli::Subject, config: &Config) -> String {
+    let subject = Subject {
+        host: given.host.as_deref().unwrap_or_default(),
+        path: given.path.as_deref().unwrap_or_default(),
+        headers: given.header.iter().map(String::as_str).collect(),
+        sni: given.sni.as_deref().into_iter().collect(),
+        addresses: given.address.into_iter().collect(),
+        style: given.style.as_deref().unwrap_or_default(),
+        models: given.model.as_deref().into_iter().collect(),
+    };
+    let names: Vec<String> = given.header.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let subject = Subject { headers: names.iter().map(String::as_str).collect(), ..subject };
+    let rules = config.rules();
+    let mut text = String::new();
+    for rule in rules.fitting(&subject) {
+        let built_in = if rule.built_in { " (built in)" } else { "" };
+        let whole = if rule.whole_service { ", for the whole service" } else { "" };
+        let _ = writeln!(text, "fits: {}{built_in}{whole}: {}", rule.name, said(&rule.labels));
+    }
+    let labels = rules.labels(rules.places(&subject));
+    let _ = match labels.is_empty() {
+        true => writeln!(text, "no rule fits"),
+        false => writeln!(text, "together: {}", said(&labels)),
+    };
+    // As for traffic of clients inside.
+    if let Some(place) = config.services.territory().place(subject.host, &subject.addresses, false, true) {
+        let _ = writeln!(text, "place: {}", place.name());
+    }
+    text
+}
+
+fn said(labels: &Labels) -> String {
+    let named = labels.named().into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
+    named.chain(labels.tags.iter().map(|tag| format!("tag={tag}"))).collect::<Vec<_>>().join(" ")
 }
 
 /// User and group ids of the user to become.

@@ -197,7 +197,7 @@ pub(crate) struct Run {
 
 #[derive(Debug, Args)]
 pub(crate) struct Inventory {
-    /// Configuration file (TOML), for `[state] directory`.
+    /// Configuration file (TOML), for `[state] directory`, `[services]` and the rules.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Directory that holds the inventory, or an inventory file; may be given several times: they are joined for the print.
@@ -209,8 +209,8 @@ pub(crate) struct Inventory {
     /// Only services of this host; may be given several times.
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Vec<String>,
-    /// Only endpoints for which this holds: host, method, route, style, operation, status (`5xx`) or confirmed, with `*` for any
-    /// text. Given several times, all must hold.
+    /// Only endpoints for which this holds: host, method, route, style, operation, status (`5xx`), confirmed, team, product,
+    /// environment, criticality, owner, tag, place, version or older, with `*` for any text. Given several times, all must hold.
     #[arg(long, value_name = "KEY=PATTERN")]
     pub(crate) filter: Vec<crate::select::Filter>,
     /// Only endpoints seen since then: `24h`, `7d`, a day, or a time in UTC such as `2026-01-31T12:00:00Z`.
@@ -269,6 +269,35 @@ pub(crate) struct Check {
     /// API specifications to try to read; may be given several times.
     #[arg(long = "spec", value_name = "FILE|DIR")]
     pub(crate) specs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) subject: Subject,
+}
+
+/// An endpoint to try the classification rules on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Try the rules")]
+pub(crate) struct Subject {
+    /// Print which rules fit an endpoint of this host, and what they say of it.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Its path or route.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path: Option<String>,
+    /// A field that its requests have; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) header: Vec<String>,
+    /// Its server name of TLS.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sni: Option<String>,
+    /// Address of its server.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<std::net::IpAddr>,
+    /// Its API style.
+    #[arg(long, value_name = "STYLE")]
+    pub(crate) style: Option<String>,
+    /// A language model that its requests name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use umbra_event::FleetKey;
 use umbra_event::redact::{Redaction, Reveal};
 
+mod rules;
+
+use umbra_discovery::classify::Rules;
+
 use crate::cli::{self, Common, Format};
 use crate::exit::{self, Failure};
 
@@ -26,6 +30,10 @@ pub(crate) struct Config {
     pub(crate) output: Output,
     pub(crate) redaction: RedactionConfig,
     pub(crate) state: State,
+    pub(crate) services: rules::Services,
+    /// Classification, the rules that win first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rule: Vec<rules::RuleConfig>,
 }
 
 /// Who this sensor is.
@@ -290,7 +298,12 @@ impl Config {
         if self.sensor.id.is_empty() || self.sensor.id.chars().any(char::is_control) {
             return Err(" sensor.id must be a name without control characters".into());
         }
-        Ok(())
+        rules::check(&self.rule)
+    }
+
+    /// The classification rules, the built-in ones among them.
+    pub(crate) fn rules(&self) -> Rules {
+        rules::rules(&self.rule, &self.services)
     }
 
     /// Lets the command line win.
@@ -364,6 +377,7 @@ impl Config {
         config.discovery.sampling =
             umbra_discovery::SamplingConfig { first: self.inventory.look_first, every: self.inventory.look_every };
         config.memory_bytes = memory / workers;
+        config.event.inside = self.services.territory().internal_ranges.into();
         config.event.source = source;
         config.event.sensor_id = self.sensor.id.as_str().into();
         config.event.sensor_version = env!("CARGO_PKG_VERSION").into();

@@ -7,6 +7,7 @@ macro_rules! tell {
     }};
 }
 
+mod catalogue;
 mod check;
 mod cli;
 mod config;
@@ -36,6 +37,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::catalogue::Catalogue;
 use crate::cli::{Cli, Command, Common};
 use crate::config::Config;
 use crate::exit::Failure;
@@ -145,7 +147,7 @@ fn run(_: &cli::Run) -> Result<(), Failure> {
 fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
     let mut paths = args.state.clone();
-    paths.extend(config.state.directory.filter(|_| args.state.is_empty()));
+    paths.extend(config.state.directory.clone().filter(|_| args.state.is_empty()));
     if paths.is_empty() {
         return Err(Failure::new(exit::USAGE, "no inventory: give --state DIR, or directory in [state]"));
     }
@@ -153,7 +155,8 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
         return Err(Failure::new(exit::USAGE, "--output is for --format openapi"));
     }
     let inventory = state::read_inventory(&paths)?;
-    let mut endpoints = inventory.endpoints();
+    // Before anything is left out: what is newest, and what goes for a whole service, does not depend on what is shown.
+    let mut endpoints = Catalogue::new(&config).rows(&inventory.endpoints());
     if !args.host.is_empty() {
         endpoints.retain(|endpoint| args.host.iter().any(|host| endpoint.host().eq_ignore_ascii_case(host)));
     }

@@ -5,21 +5,30 @@ use std::io;
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use umbra_discovery::{Counters, Endpoint};
+use umbra_discovery::Counters;
 use umbra_event::write_rfc3339;
 use umbra_pipeline::Inventory;
 
+use crate::catalogue::{self, Catalogue, Row};
 use crate::cli::Format;
 use crate::shapes;
 
 /// Writes the inventory.
-pub(crate) fn write_inventory(inventory: &Inventory, format: Format, out: &mut dyn io::Write) -> io::Result<()> {
-    write_endpoints(&inventory.endpoints(), inventory.endpoint_counters(), format, out)
+pub(crate) fn write_inventory(
+    inventory: &Inventory,
+    catalogue: &Catalogue,
+    format: Format,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    if format == Format::None {
+        return Ok(());
+    }
+    write_endpoints(&catalogue.rows(&inventory.endpoints()), inventory.endpoint_counters(), format, out)
 }
 
 /// Writes endpoints, and what did not become one.
 pub(crate) fn write_endpoints(
-    endpoints: &[&Endpoint],
+    endpoints: &[Row<'_>],
     left_out: &Counters,
     format: Format,
     out: &mut dyn io::Write,
@@ -38,10 +47,10 @@ pub(crate) fn write_endpoints(
 }
 
 /// Rows of the table: confirmed endpoints, grouped by host; pages and files of web sites are only counted.
-fn table(endpoints: &[&Endpoint], left_out: &Counters) -> String {
-    let (endpoints, web): (Vec<&Endpoint>, Vec<&Endpoint>) =
+fn table(endpoints: &[Row<'_>], left_out: &Counters) -> String {
+    let (endpoints, web): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
         endpoints.iter().partition(|endpoint| endpoint.style.is_api());
-    let (confirmed, unconfirmed): (Vec<&Endpoint>, Vec<&Endpoint>) =
+    let (confirmed, unconfirmed): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
         endpoints.into_iter().partition(|endpoint| endpoint.confirmed);
     let mut text = String::new();
     let method_width = confirmed.iter().map(|endpoint| endpoint.method().len()).max().unwrap_or(0).max(6);
@@ -50,7 +59,7 @@ fn table(endpoints: &[&Endpoint], left_out: &Counters) -> String {
     for endpoint in &confirmed {
         if host != Some(endpoint.host()) {
             let gap = if host.is_some() { "\n" } else { "" };
-            let _ = writeln!(text, "{gap}{}", shown(endpoint.host()));
+            let _ = writeln!(text, "{gap}{}{}", shown(endpoint.host()), remark(endpoint));
             let _ = writeln!(
                 text,
                 "  {:method_width$}  {:route_width$}  {:>9}  {:>9}  {:>7}  {:>7}  {:>7}  {:<9}  {:<19}  NOTES",
@@ -100,7 +109,7 @@ fn table(endpoints: &[&Endpoint], left_out: &Counters) -> String {
 }
 
 /// Route and operation of a row.
-fn label(endpoint: &Endpoint) -> String {
+fn label(endpoint: &Row<'_>) -> String {
     match endpoint.operation() {
         Some(operation) => format!("{} {}", short(endpoint.route()), short(operation)),
         None => short(endpoint.route()),
@@ -120,17 +129,18 @@ fn short(text: &str) -> String {
 }
 
 /// One line for each endpoint, confirmed or not, after a header line (RFC 4180).
-fn csv(endpoints: &[&Endpoint]) -> String {
+fn csv(endpoints: &[Row<'_>]) -> String {
     let mut text = String::from(
         "endpoint_id,host,method,route,style,confirmed,requests,unanswered,status_1xx,status_2xx,status_3xx,status_4xx,\
-         status_5xx,clients,request_bytes,response_bytes,first_seen,last_seen,incomplete,operation\r\n",
+         status_5xx,clients,request_bytes,response_bytes,first_seen,last_seen,incomplete,operation,place,team,product,environment,\
+         criticality,owner,tags,version,newest_version\r\n",
     );
     for endpoint in endpoints {
         let names = [endpoint.host(), endpoint.method(), endpoint.route()].map(cell);
         let classes: Vec<String> = (1..=5).map(|class| endpoint.status_class(class).to_string()).collect();
         let _ = write!(
             text,
-            "{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
+            "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\r\n",
             endpoint.id_hex(),
             names.join(","),
             endpoint.style.name(),
@@ -145,9 +155,24 @@ fn csv(endpoints: &[&Endpoint]) -> String {
             time(endpoint.last_seen.nanos()),
             endpoint.coverage.incomplete,
             cell(endpoint.operation().unwrap_or_default()),
+            said(endpoint).join(","),
         );
     }
     text
+}
+
+/// Cells with what the configuration says, and the version.
+fn said(row: &Row<'_>) -> Vec<String> {
+    let place = row.place.map_or("", |place| place.name());
+    let tags = row.labels.tags.iter().map(|tag| &**tag).collect::<Vec<_>>().join(" ");
+    let version = row.older().or(row.versions.first());
+    let named = row.labels.named().map(|(_, value)| value.unwrap_or_default());
+    let mut cells = vec![place];
+    cells.extend(named);
+    cells.push(&tags);
+    cells.push(version.map_or("", |version| &version.version));
+    cells.push(version.and_then(|version| version.newest.as_deref()).unwrap_or_default());
+    cells.into_iter().map(cell).collect()
 }
 
 /// A captured name for a spreadsheet, which must not take it for a formula (F078).
@@ -161,7 +186,7 @@ fn cell(text: &str) -> String {
 }
 
 /// What the reader of a row should know: nothing is silently less than it seems.
-fn notes(endpoint: &Endpoint) -> String {
+fn notes(endpoint: &Row<'_>) -> String {
     let facts = &endpoint.coverage;
     let named = [
         (endpoint.unanswered, "unanswered"),
@@ -171,9 +196,22 @@ fn notes(endpoint: &Endpoint) -> String {
         (facts.one_sided, "one-sided"),
         (facts.tainted, "untrusted"),
     ];
-    let parts: Vec<String> =
+    let mut parts: Vec<String> =
         named.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if let Some(version) = endpoint.older() {
+        let newest = version.newest.as_deref().unwrap_or_default();
+        parts.push(format!("version {}, newest is {newest}", version.version));
+    }
     parts.join(", ")
+}
+
+/// What the configuration says of a service, behind its name: that of its first endpoint.
+fn remark(row: &Row<'_>) -> String {
+    let place = row.place.map(|place| place.name().replace('_', " "));
+    let named = row.labels.named().into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    let parts: Vec<String> =
+        place.into_iter().chain(named).chain(row.labels.tags.iter().map(ToString::to_string)).collect();
+    if parts.is_empty() { String::new() } else { format!("  ({})", parts.join(", ")) }
 }
 
 /// A captured name for a terminal: control and other unprintable characters cannot act on it (F078).
@@ -195,7 +233,7 @@ struct Document<'a> {
     schema_version: u32,
 }
 
-struct Rows<'a>(&'a [&'a Endpoint]);
+struct Rows<'a>(&'a [Row<'a>]);
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -203,7 +241,7 @@ impl Serialize for Rows<'_> {
     }
 }
 
-fn document<'a>(endpoints: &'a [&'a Endpoint], left_out: &Counters) -> Document<'a> {
+fn document<'a>(endpoints: &'a [Row<'a>], left_out: &Counters) -> Document<'a> {
     Document {
         endpoints: Rows(endpoints),
         left_out: json!({
@@ -217,7 +255,7 @@ fn document<'a>(endpoints: &'a [&'a Endpoint], left_out: &Counters) -> Document<
     }
 }
 
-fn endpoint(endpoint: &Endpoint) -> Value {
+fn endpoint(endpoint: &Row<'_>) -> Value {
     let statuses: serde_json::Map<String, Value> =
         endpoint.statuses.iter().map(|(status, count)| (status.to_string(), json!(count))).collect();
     let facts = &endpoint.coverage;
@@ -251,6 +289,7 @@ fn endpoint(endpoint: &Endpoint) -> Value {
         if let Some(operation) = endpoint.operation() {
             members.insert("operation".into(), operation.into());
         }
+        catalogue::add(endpoint, members);
         if let Some(learnt) = &endpoint.learnt {
             shapes::add(learnt, members);
         }

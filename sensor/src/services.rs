@@ -7,10 +7,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use umbra_discovery::schema::Credential;
-use umbra_discovery::{Endpoint, Style, contract};
+use umbra_discovery::{Style, contract};
 use umbra_event::write_rfc3339;
-use umbra_openapi::{Location, Operation, SecurityKind, SecurityScheme, Server, Spec, write};
+use umbra_openapi::{Evidence, Location, Operation, SecurityKind, SecurityScheme, Server, Spec, write};
 
+use crate::catalogue::Row;
 use crate::exit::{self, Failure};
 
 /// Longest file name of a service, bytes, its ending apart.
@@ -27,8 +28,8 @@ pub(crate) struct Service {
 
 /// The documents of all services among these endpoints, by host. Only what a server answered with success is in them, and only
 /// what OpenAPI can say: requests for a resource by method and path.
-pub(crate) fn services(endpoints: &[&Endpoint]) -> Vec<Service> {
-    let mut hosts: BTreeMap<&str, Vec<&Endpoint>> = BTreeMap::new();
+pub(crate) fn services(endpoints: &[Row<'_>]) -> Vec<Service> {
+    let mut hosts: BTreeMap<&str, Vec<&Row<'_>>> = BTreeMap::new();
     for endpoint in endpoints {
         if endpoint.confirmed && matches!(endpoint.style, Style::Rest | Style::ServerSentEvents) {
             hosts.entry(endpoint.host()).or_default().push(endpoint);
@@ -40,7 +41,7 @@ pub(crate) fn services(endpoints: &[&Endpoint]) -> Vec<Service> {
         .collect()
 }
 
-fn spec(host: &str, endpoints: &[&Endpoint]) -> Spec {
+fn spec(host: &str, endpoints: &[&Row<'_>]) -> Spec {
     let mut spec = Spec { title: host.to_owned(), version: newest_day(endpoints), ..Spec::default() };
     // Who watches behind the TLS of a gateway sees plain HTTP: the scheme that clients use is not known.
     spec.server_lists.push(vec![Server::at(&format!("//{host}"))]);
@@ -53,7 +54,7 @@ fn spec(host: &str, endpoints: &[&Endpoint]) -> Spec {
         kinds.iter().map(|kind| SecurityScheme { name: scheme_name(kind), kind: contract::security(kind) }).collect();
     for endpoint in endpoints {
         let mut operation = contract::operation(endpoint, &mut spec.schemas);
-        operation.evidence = Some(contract::evidence(endpoint));
+        operation.evidence = Some(Evidence { remarks: remarks(endpoint), ..contract::evidence(endpoint) });
         secure(endpoint, &kinds, &mut operation);
         // Of other styles on the same route the first, which is that of plain requests, stands.
         spec.operations.push(operation);
@@ -61,8 +62,17 @@ fn spec(host: &str, endpoints: &[&Endpoint]) -> Spec {
     spec
 }
 
+/// What the configuration says of an endpoint.
+fn remarks(row: &Row<'_>) -> Vec<(&'static str, String)> {
+    let place = row.place.map(|place| ("place", place.name().to_owned()));
+    let named = row.labels.named().into_iter().filter_map(|(name, value)| Some((name, value?.to_owned())));
+    let tags = row.labels.tags.iter().map(|tag| ("tags", tag.to_string()));
+    let older = row.older().and_then(|version| Some(("newest_version", version.newest.clone()?)));
+    place.into_iter().chain(named).chain(older).chain(tags).collect()
+}
+
 /// Says which credentials the requests had; what is one is no parameter any more.
-fn secure(endpoint: &Endpoint, kinds: &[Credential], operation: &mut Operation) {
+fn secure(endpoint: &Row<'_>, kinds: &[Credential], operation: &mut Operation) {
     let Some(learnt) = &endpoint.learnt else { return };
     let auth = learnt.schemas().auth;
     if auth.is_empty() {
@@ -98,7 +108,7 @@ fn scheme_name(kind: &Credential) -> String {
 }
 
 /// The day of the last request, as the version of the document.
-fn newest_day(endpoints: &[&Endpoint]) -> String {
+fn newest_day(endpoints: &[&Row<'_>]) -> String {
     let newest = endpoints.iter().map(|endpoint| endpoint.last_seen.nanos()).max().unwrap_or(0);
     let mut time = Vec::new();
     write_rfc3339(newest, &mut time);

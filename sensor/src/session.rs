@@ -6,6 +6,7 @@ use umbra_event::Source;
 use umbra_pipeline::{Inventory, Worker};
 use umbra_wire::{Counters, EtherKind, FragmentKind, LayerKind, ProtocolKind};
 
+use crate::catalogue::Catalogue;
 use crate::cli::Format;
 use crate::config::Config;
 use crate::exit::{self, Failure};
@@ -19,6 +20,7 @@ pub(crate) struct Session {
     pub(crate) pipeline: umbra_pipeline::Config,
     pub(crate) output: Output,
     format: Format,
+    catalogue: Catalogue,
     events_on_stdout: bool,
 }
 
@@ -35,6 +37,7 @@ impl Session {
             pipeline,
             output: Output::open(&config.output, rotate)?,
             format: config.output.format,
+            catalogue: Catalogue::new(config),
             events_on_stdout: config.output.events.as_deref() == Some("-".as_ref()),
         })
     }
@@ -62,8 +65,8 @@ impl Session {
     /// Prints the inventory: on stdout, or on stderr when events take stdout.
     pub(crate) fn print_inventory(&self, inventory: &Inventory) -> Result<(), Failure> {
         let written = match self.events_on_stdout {
-            true => report::write_inventory(inventory, self.format, &mut io::stderr().lock()),
-            false => report::write_inventory(inventory, self.format, &mut io::stdout().lock()),
+            true => report::write_inventory(inventory, &self.catalogue, self.format, &mut io::stderr().lock()),
+            false => report::write_inventory(inventory, &self.catalogue, self.format, &mut io::stdout().lock()),
         };
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

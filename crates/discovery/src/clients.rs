@@ -81,9 +81,9 @@ impl Clients {
     pub fn registers(&self) -> Option<String> {
         match &self.0 {
             Kept::Hashes(_) => None,
-            Kept::Registers(registers) => {
-                Some(registers.iter().map(|&rank| char::from(*DIGITS.get(usize::from(rank)).unwrap_or(&b'z'))).collect())
-            }
+            Kept::Registers(registers) => Some(
+                registers.iter().map(|&rank| char::from(*DIGITS.get(usize::from(rank)).unwrap_or(&b'z'))).collect(),
+            ),
         }
     }
 

@@ -36,6 +36,7 @@ pub fn evidence(endpoint: &Endpoint) -> Evidence {
         requests: endpoint.requests,
         first_seen_ns: endpoint.first_seen.nanos(),
         last_seen_ns: endpoint.last_seen.nanos(),
+        remarks: Vec::new(),
     }
 }
 

@@ -6,7 +6,9 @@ use umbra_wire::Timestamp;
 use crate::clients::Clients;
 use crate::latency::Latency;
 use crate::learnt::Learnt;
+use crate::origin::Origin;
 use crate::style::Style;
+use crate::version::Versions;
 
 /// Coverage facts of an endpoint: of how many of its transactions something is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,10 @@ pub struct Endpoint {
     pub response_bytes: u64,
     /// Coverage.
     pub coverage: Coverage,
+    /// Where it was reached, and from where.
+    pub origin: Origin,
+    /// API versions that requests asked for, other than by path.
+    pub versions: Versions,
     /// What bodies and parameters have taught, once there was something to learn.
     pub learnt: Option<Box<Learnt>>,
 }
@@ -103,6 +109,8 @@ impl Endpoint {
             request_bytes: 0,
             response_bytes: 0,
             coverage: Coverage::default(),
+            origin: Origin::default(),
+            versions: Versions::default(),
             learnt: None,
         }
     }
@@ -178,6 +186,8 @@ impl Endpoint {
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
         self.coverage.merge(&other.coverage);
+        self.origin.merge(&other.origin);
+        self.versions.merge(&other.versions);
         match (&mut self.learnt, &other.learnt) {
             (Some(ours), Some(theirs)) => ours.merge(theirs),
             (ours @ None, Some(theirs)) => *ours = Some(theirs.clone()),

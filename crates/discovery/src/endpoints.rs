@@ -1,6 +1,7 @@
 //! The endpoints that one worker has seen.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -16,7 +17,8 @@ use crate::route;
 use crate::routes::Templates;
 use crate::sampling::{Memory, SamplingConfig, level};
 use crate::schema::{Exchange, Sample, ValueKey};
-use crate::style::{Classified, Facts, Style, classify};
+use crate::style::{Classified, Facts, Style, classify_marked};
+use crate::version;
 
 /// Version of the `endpoint_id` recipe.
 const ID_VERSION: &[u8] = b"1";
@@ -100,6 +102,10 @@ pub struct Observation<'a> {
     pub path: Option<&'a [u8]>,
     /// Keyed hash of the client's identity.
     pub client: u64,
+    /// The client is inside the operator's address ranges.
+    pub client_inside: bool,
+    /// Address and port of the server.
+    pub server: (IpAddr, u16),
     /// When.
     pub time: Timestamp,
     /// Nothing lacks: both messages whole, nothing missed.
@@ -197,7 +203,7 @@ impl Endpoints {
             return Observed { style: Style::Rest, endpoint: None, operation: None };
         };
         let facts = facts(transaction, request);
-        let mut found = classify(&facts);
+        let (mut found, version_field) = classify_marked(&facts);
         let confirms = confirms(observation);
         if found.style.operation_is_in_body() {
             if confirms {
@@ -232,6 +238,9 @@ impl Endpoints {
         };
         let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) else { return nowhere };
         count(endpoint, observation);
+        if confirms && let Some((place, version)) = version::asked(&facts, version_field) {
+            endpoint.versions.add(place, version, 1, observation.time.nanos());
+        }
         learn(endpoint, &facts, &found, observation, &self.config);
         if !endpoint.confirmed && confirms {
             endpoint.confirmed = true;
@@ -565,6 +574,7 @@ fn count(endpoint: &mut Endpoint, observation: &Observation<'_>) {
         // An answer before its request is no duration.
         endpoint.latency.add(answered.nanos().saturating_sub(asked.nanos()));
     }
+    endpoint.origin.add(observation.server, observation.client_inside);
     endpoint.request_bytes = endpoint.request_bytes.saturating_add(transaction.request_body.len_bytes);
     endpoint.response_bytes = endpoint.response_bytes.saturating_add(transaction.response_body.len_bytes);
     let (facts, seen) = (&mut endpoint.coverage, &transaction.coverage);

@@ -10,6 +10,7 @@
 //! Pure: transactions in, endpoints out.
 #![forbid(unsafe_code)]
 
+pub mod classify;
 mod clients;
 pub mod contract;
 mod endpoint;
@@ -17,12 +18,14 @@ mod endpoints;
 mod host;
 mod latency;
 pub mod learnt;
+mod origin;
 pub mod route;
 pub mod routes;
 mod sampling;
 pub mod schema;
 mod state;
 pub mod style;
+pub mod version;
 
 pub use clients::Clients;
 pub use endpoint::{Coverage, Endpoint};
@@ -30,6 +33,7 @@ pub use endpoints::{Config, Counters, Endpoints, Observation, Observed};
 pub use host::canonical_host;
 pub use latency::Latency;
 pub use learnt::Learnt;
+pub use origin::Origin;
 pub use sampling::SamplingConfig;
 pub use schema::ValueKey;
 pub use state::EndpointState;

@@ -8,7 +8,9 @@ use crate::endpoint::{Coverage, Endpoint};
 use crate::endpoints::endpoint_id;
 use crate::latency::Latency;
 use crate::learnt::Learnt;
+use crate::origin::Origin;
 use crate::style::Style;
+use crate::version::Versions;
 
 /// All that is known of an endpoint, in a form that outlives the process. Members that are added later have a default, so
 /// that what an earlier version wrote stays readable.
@@ -34,6 +36,10 @@ pub struct EndpointState {
     request_bytes: u64,
     response_bytes: u64,
     coverage: Coverage,
+    #[serde(default, skip_serializing_if = "Origin::is_empty")]
+    origin: Origin,
+    #[serde(default, skip_serializing_if = "Versions::is_empty")]
+    versions: Versions,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     operation: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +66,8 @@ impl From<&Endpoint> for EndpointState {
             request_bytes: endpoint.request_bytes,
             response_bytes: endpoint.response_bytes,
             coverage: endpoint.coverage,
+            origin: endpoint.origin.clone(),
+            versions: endpoint.versions.clone(),
             operation: endpoint.operation().map(str::to_owned),
             learnt: endpoint.learnt.clone(),
         }
@@ -94,6 +102,9 @@ impl EndpointState {
         endpoint.request_bytes = self.request_bytes;
         endpoint.response_bytes = self.response_bytes;
         endpoint.coverage = self.coverage;
+        // Through the merge, which keeps to the bounds.
+        endpoint.origin.merge(&self.origin);
+        endpoint.versions.merge(&self.versions);
         endpoint.learnt = self.learnt;
         Some(endpoint)
     }
@@ -106,6 +117,7 @@ mod tests {
     use crate::sampling::SamplingConfig;
     use crate::schema::{Exchange, Sample, ValueKey};
     use crate::style::Classified;
+    use crate::version::VersionPlace;
 
     fn learnt() -> Learnt {
         let mut learnt = Learnt::new(SamplingConfig::default());
@@ -144,11 +156,15 @@ mod tests {
             request_bytes: 10,
             response_bytes: 11,
             coverage: Coverage { gap_bytes: 12, ..Coverage::default() },
+            origin: Origin::default(),
+            versions: Versions::default(),
             operation: style.operation_is_in_body().then(|| "query Größe".into()),
             learnt: Some(Box::new(learnt())),
         }
         .endpoint()
         .unwrap();
+        endpoint.origin.add(([10, 0, 0, 1].into(), 80), true);
+        endpoint.versions.add(VersionPlace::Query, "2024-10-01", 3, 7);
         (0..400).for_each(|client| endpoint.clients.insert(client * 0x1234_5678_9ABC));
         (0..400).for_each(|client| endpoint.latency.add(client * 0x1234_5678));
         endpoint

@@ -182,6 +182,8 @@ pub struct Evidence {
     pub first_seen_ns: u64,
     /// Time of the last request, nanoseconds since 1970.
     pub last_seen_ns: u64,
+    /// What else is said of it, by name; a name that is there several times is a list.
+    pub remarks: Vec<(&'static str, String)>,
 }
 
 /// Where a parameter stands.

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{read_file, shared};
 use umbra_openapi::{
     Additional, Content, Evidence, Limits, Location, Operation, Parameter, Property, RequestBody, Response, Schema,
@@ -47,8 +47,13 @@ fn inventory() -> Spec {
     ];
     let json = |schema| Content { media_type: "application/json".into(), schema: Some(schema) };
     let answer = |status, schema| Response { status, content: vec![json(schema)], headers: vec!["etag".into()] };
-    let evidence =
-        Evidence { confidence: 0.97, requests: 40, first_seen_ns: 0, last_seen_ns: 1_709_208_000_000_000_000 };
+    let evidence = Evidence {
+        confidence: 0.97,
+        requests: 40,
+        first_seen_ns: 0,
+        last_seen_ns: 1_709_208_000_000_000_000,
+        remarks: vec![("team", "pay".into()), ("tags", "pci".into())],
+    };
     spec.operations.push(Operation {
         method: "GET".into(),
         template: "/orders/{id}/lines/{id}".into(),
@@ -87,6 +92,7 @@ fn an_inventory_is_written() {
         get["parameters"].as_array().unwrap().iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["id", "id2", "limit", "x-tenant"]);
     assert_eq!(get["x-umbra"]["last_seen"], "2024-02-29T12:00:00Z");
+    assert_eq!((&get["x-umbra"]["team"], &get["x-umbra"]["tags"]), (&json!("pay"), &json!(["pci"])));
     assert_eq!(get["x-umbra"]["confidence"].as_f64(), Some(0.97));
     assert_eq!(get["parameters"][0]["x-umbra"]["confidence"].as_f64(), Some(0.5));
     let answer = &get["responses"]["200"]["content"]["application/json"];

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use umbra_discovery::classify::{Network, PRIVATE};
 use umbra_event::redact::{Redaction, Reveal};
 use umbra_event::{FleetKey, Source};
 
@@ -43,6 +44,7 @@ impl Config {
                 sensor_version: "".into(),
                 redaction: Redaction::new(FleetKey::new(key), Reveal::default()),
                 key: *key,
+                inside: PRIVATE.into(),
             },
             memory_bytes: 512 << 20,
         }
@@ -62,6 +64,8 @@ pub struct EventConfig {
     pub redaction: Redaction,
     /// The fleet key, for the hashes that count distinct clients.
     pub key: [u8; 32],
+    /// Addresses of clients that are inside.
+    pub inside: Arc<[Network]>,
 }
 
 impl std::fmt::Debug for EventConfig {

@@ -19,6 +19,8 @@ pub(crate) struct Identity {
     pub(crate) flow_id: u128,
     /// Keyed hash of the client's address, for counting distinct clients across sensors that share the fleet key.
     pub(crate) client: u64,
+    /// The client's address is inside the operator's ranges.
+    pub(crate) client_inside: bool,
     /// Community ID.
     pub(crate) community_id: Box<str>,
     /// What all events of the flow have in common. Made with the second one: many flows have one only.
@@ -27,7 +29,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// `client` is the keyed hash of the client's address.
-    pub(crate) fn new(facts: &FlowFacts, client: u64, sensor_id: &str) -> Self {
+    pub(crate) fn new(facts: &FlowFacts, client: u64, client_inside: bool, sensor_id: &str) -> Self {
         let key = facts.key();
         let mut digest = Sha256::new();
         digest.update(sensor_id.as_bytes());
@@ -44,6 +46,7 @@ impl Identity {
         Identity {
             flow_id: u128::from_be_bytes(flow_id),
             client,
+            client_inside,
             community_id: community_id(key.low, key.high).into_boxed_str(),
             text: None,
         }

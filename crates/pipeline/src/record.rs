@@ -73,8 +73,9 @@ impl Recorder {
     }
 
     pub(crate) fn identify(&mut self, facts: &FlowFacts, client: IpAddr) -> Box<Identity> {
-        let client = self.clients.hash(client, &self.config.key);
-        Box::new(Identity::new(facts, client, &self.config.sensor_id))
+        let inside = self.config.inside.iter().any(|range| range.contains(client));
+        let hash = self.clients.hash(client, &self.config.key);
+        Box::new(Identity::new(facts, hash, inside, &self.config.sensor_id))
     }
 
     /// Records a transaction: in the inventory, and as an event where one is wanted.
@@ -120,6 +121,8 @@ impl Recorder {
             method,
             path: hidden_path,
             client: identity.client,
+            client_inside: identity.client_inside,
+            server,
             time,
             complete,
             trusted,

@@ -248,14 +248,19 @@ impl Classified {
 /// Says what a transaction shows. The order matters: what frames the bytes first, then what the bodies say, then what the path hints
 /// at; pages and files last.
 pub fn classify(facts: &Facts<'_>) -> Classified {
+    classify_marked(facts).0
+}
+
+/// The same, with the request field that names an API version: it is met on the way.
+pub(crate) fn classify_marked<'a>(facts: &Facts<'a>) -> (Classified, Option<&'a [u8]>) {
     if facts.websocket || !facts.socket_messages.is_empty() {
-        return graphql_http::socket(facts).unwrap_or_else(|| Classified::of(Style::WebSocket));
+        return (graphql_http::socket(facts).unwrap_or_else(|| Classified::of(Style::WebSocket)), None);
     }
     if facts.grpc || facts.request_syntax() == Syntax::Grpc {
         let mut grpc = Classified::of(Style::Grpc);
         let name = facts.path.strip_prefix(b"/").and_then(|path| std::str::from_utf8(path).ok());
         grpc.push_operation(Operation { name: name.and_then(label), ..Operation::default() });
-        return grpc;
+        return (grpc, None);
     }
     let marks = Marks::of(facts.request_headers);
     let found = soap::classify(facts, &marks)
@@ -263,13 +268,15 @@ pub fn classify(facts: &Facts<'_>) -> Classified {
         .or_else(|| rpc::classify(facts, &marks))
         .or_else(|| llm::classify(facts, &marks));
     if let Some(found) = found {
-        return found;
+        return (found, marks.version);
     }
     let stream = is_event_stream(facts.response_type());
-    Classified { stream, ..Classified::of(if stream { Style::ServerSentEvents } else { web::style(facts) }) }
+    let found =
+        Classified { stream, ..Classified::of(if stream { Style::ServerSentEvents } else { web::style(facts) }) };
+    (found, marks.version)
 }
 
-/// Request fields without a [`KnownHeader`] that only one style has: found in one pass, as most requests have none of them.
+/// Request fields without a [`KnownHeader`] that only one style has, and those that name an API version: found in one pass, as most requests have none of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Marks<'a> {
     soap_action: Option<&'a [u8]>,
@@ -277,6 +284,7 @@ struct Marks<'a> {
     anthropic: bool,
     google: bool,
     openai: bool,
+    version: Option<&'a [u8]>,
 }
 
 impl<'a> Marks<'a> {
@@ -287,6 +295,10 @@ impl<'a> Marks<'a> {
             let name = headers.name(field);
             // By length first: nearly every name fits none.
             match name.len() {
+                11 if name.eq_ignore_ascii_case(b"api-version") => marks.version = Some(headers.value(field)),
+                13 if name.eq_ignore_ascii_case(b"x-api-version") => marks.version = Some(headers.value(field)),
+                14 if name.eq_ignore_ascii_case(b"accept-version") => marks.version = Some(headers.value(field)),
+                12 if name.eq_ignore_ascii_case(b"x-ms-version") => marks.version = Some(headers.value(field)),
                 10 if name.eq_ignore_ascii_case(b"soapaction") => marks.soap_action = Some(headers.value(field)),
                 14 if name.eq_ignore_ascii_case(b"mcp-session-id") => marks.mcp = true,
                 14 if name.eq_ignore_ascii_case(b"x-goog-api-key") => marks.google = true,

@@ -122,6 +122,13 @@ fn write_evidence(json: &mut Json, evidence: &Evidence) {
             json.count("requests", evidence.requests);
             json.text("first_seen", &rfc3339(evidence.first_seen_ns));
             json.text("last_seen", &rfc3339(evidence.last_seen_ns));
+            for list in evidence.remarks.chunk_by(|(one, _), (other, _)| one == other) {
+                match list {
+                    [(name, text)] if *name != "tags" => json.text(name, text),
+                    [(name, _), ..] => json.member(name, |json| json.array(list, |json, (_, text)| json.string(text))),
+                    [] => {}
+                }
+            }
         });
     });
 }

@@ -1,0 +1,239 @@
+//! The rows of an inventory: endpoints, and what the configuration says of them.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::ops::Deref;
+
+use serde_json::{Map, Value, json};
+use umbra_discovery::classify::{Labels, Place, Rules, Subject, Territory};
+use umbra_discovery::schema::describe::{Description, describe_object};
+use umbra_discovery::version::{self, VersionPlace};
+use umbra_discovery::{Endpoint, schema};
+use umbra_event::write_rfc3339;
+
+use crate::config::Config;
+
+/// An endpoint, and what is said of it.
+pub(crate) struct Row<'a> {
+    endpoint: &'a Endpoint,
+    pub(crate) labels: Labels,
+    pub(crate) place: Option<Place>,
+    pub(crate) versions: Vec<Version>,
+}
+
+impl<'a> Deref for Row<'a> {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        self.endpoint
+    }
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn endpoint(&self) -> &'a Endpoint {
+        self.endpoint
+    }
+
+    /// Requests still go to a version although a newer one is there.
+    pub(crate) fn older(&self) -> Option<&Version> {
+        self.versions.iter().find(|version| version.newest.is_some())
+    }
+}
+
+/// A version of the API that an endpoint belongs to, or that its requests ask for.
+pub(crate) struct Version {
+    pub(crate) place: VersionPlace,
+    pub(crate) version: String,
+    /// Requests for it, where they are counted apart.
+    requests: u64,
+    /// Nanoseconds since 1970.
+    last_seen: u64,
+    /// The newest one beside it, if it is older.
+    pub(crate) newest: Option<String>,
+}
+
+/// What a configuration says of endpoints.
+pub(crate) struct Catalogue {
+    rules: Rules,
+    territory: Territory,
+}
+
+impl Catalogue {
+    pub(crate) fn new(config: &Config) -> Catalogue {
+        Catalogue { rules: config.rules(), territory: config.services.territory() }
+    }
+
+    /// Rows, in the order of the endpoints.
+    pub(crate) fn rows<'a>(&self, endpoints: &[&'a Endpoint]) -> Vec<Row<'a>> {
+        let places: Vec<BTreeSet<usize>> = endpoints.iter().map(|endpoint| self.places(endpoint)).collect();
+        let hosts = self.hosts(endpoints, &places);
+        let newest = newest(endpoints);
+        endpoints
+            .iter()
+            .zip(places)
+            .map(|(&endpoint, mut places)| {
+                let host = hosts.get(endpoint.host());
+                places.extend(host.iter().flat_map(|host| &host.rules));
+                Row {
+                    endpoint,
+                    labels: self.rules.labels(places),
+                    place: host.and_then(|host| {
+                        let servers: Vec<IpAddr> = host.servers.iter().copied().collect();
+                        self.territory.place(endpoint.host(), &servers, host.outside, host.inside)
+                    }),
+                    versions: versions(endpoint, &newest),
+                }
+            })
+            .collect()
+    }
+
+    /// What goes for whole services: by any endpoint that a server answered with success.
+    fn hosts<'a>(&self, endpoints: &[&'a Endpoint], places: &[BTreeSet<usize>]) -> BTreeMap<&'a str, Host> {
+        let mut hosts: BTreeMap<&str, Host> = BTreeMap::new();
+        for (endpoint, places) in endpoints.iter().zip(places) {
+            let host = hosts.entry(endpoint.host()).or_default();
+            host.servers.extend(endpoint.origin.servers().iter().map(|(address, _)| *address));
+            if endpoint.confirmed {
+                host.inside |= endpoint.origin.inside;
+                host.outside |= endpoint.origin.outside;
+                host.rules.extend(places.iter().filter(|place| self.rules.is_of_service(**place)));
+            }
+        }
+        hosts
+    }
+
+    /// The rules that an endpoint fits by itself.
+    fn places(&self, endpoint: &Endpoint) -> BTreeSet<usize> {
+        let learnt = endpoint.learnt.as_ref();
+        let schemas = learnt.map(|learnt| learnt.schemas()).unwrap_or_default();
+        let mut headers = Description::default();
+        describe_object(&schemas.headers, &mut headers);
+        let credentials = schemas.auth.kinds().filter_map(|(kind, _)| match kind {
+            schema::Credential::Header(name) => Some(&**name),
+            schema::Credential::Jwt | schema::Credential::Http(_) | schema::Credential::Bare => Some("authorization"),
+            _ => None,
+        });
+        let models = learnt.and_then(|learnt| learnt.calls.as_ref());
+        let subject = Subject {
+            host: endpoint.host(),
+            path: endpoint.route(),
+            headers: headers.properties.iter().map(|property| &*property.name).chain(credentials).collect(),
+            sni: Vec::new(),
+            addresses: endpoint.origin.servers().iter().map(|(address, _)| *address).collect(),
+            style: endpoint.style.name(),
+            models: models.iter().flat_map(|calls| calls.models.iter().chain(calls.response_models.iter())).collect(),
+        };
+        self.rules.places(&subject).into_iter().collect()
+    }
+}
+
+#[derive(Default)]
+struct Host {
+    servers: BTreeSet<IpAddr>,
+    inside: bool,
+    outside: bool,
+    /// Rules that speak for the whole service.
+    rules: BTreeSet<usize>,
+}
+
+/// Where versions are compared: of paths, host and what stands before the version; else the host and the way of asking.
+type Group<'a> = (&'a str, VersionPlace, &'a str);
+
+/// The newest version of each group.
+fn newest<'a>(endpoints: &[&'a Endpoint]) -> BTreeMap<Group<'a>, &'a str> {
+    let mut newest: BTreeMap<Group<'_>, &str> = BTreeMap::new();
+    for endpoint in endpoints.iter().filter(|endpoint| endpoint.confirmed) {
+        let path = version::in_route(endpoint.route()).map(|(version, before)| (VersionPlace::Path, before, version));
+        let asked = endpoint.versions.iter().map(|asked| (asked.place, "", &*asked.version));
+        for (place, before, version) in path.into_iter().chain(asked) {
+            let known = newest.entry((endpoint.host(), place, before)).or_insert(version);
+            if version::compare(version, known) == Ordering::Greater {
+                *known = version;
+            }
+        }
+    }
+    newest
+}
+
+fn versions(endpoint: &Endpoint, newest: &BTreeMap<Group<'_>, &str>) -> Vec<Version> {
+    let newer = |place, before, version: &str| {
+        let newest = newest.get(&(endpoint.host(), place, before))?;
+        (version::compare(version, newest) == Ordering::Less).then(|| (*newest).to_owned())
+    };
+    let mut list = Vec::new();
+    if let Some((version, before)) = version::in_route(endpoint.route()) {
+        list.push(Version {
+            place: VersionPlace::Path,
+            version: version.to_owned(),
+            requests: endpoint.requests,
+            last_seen: endpoint.last_seen.nanos(),
+            newest: newer(VersionPlace::Path, before, version),
+        });
+    }
+    list.extend(endpoint.versions.iter().map(|asked| Version {
+        place: asked.place,
+        version: asked.version.to_string(),
+        requests: asked.requests,
+        last_seen: asked.last_seen,
+        newest: newer(asked.place, "", &asked.version),
+    }));
+    list
+}
+
+/// What is said of a row, as members of its JSON object.
+pub(crate) fn add(row: &Row<'_>, members: &mut Map<String, Value>) {
+    let mut service = Map::new();
+    if let Some(place) = row.place {
+        service.insert("place".into(), place.name().into());
+    }
+    let servers =
+        row.origin.servers().iter().map(|(address, port)| std::net::SocketAddr::new(*address, *port).to_string());
+    let servers: Vec<Value> = servers.map(Value::from).collect();
+    if !servers.is_empty() {
+        service.insert("servers".into(), servers.into());
+        service.insert("more_servers".into(), row.origin.more_servers.into());
+        service.insert("clients_inside".into(), row.origin.inside.into());
+        service.insert("clients_outside".into(), row.origin.outside.into());
+    }
+    if !service.is_empty() {
+        members.insert("service".into(), service.into());
+    }
+    let labels = labels(&row.labels);
+    if !labels.is_empty() {
+        members.insert("labels".into(), labels.into());
+    }
+    let versions = row.versions.iter().map(|version| {
+        let mut out = json!({
+            "version": version.version,
+            "in": version.place.name(),
+            "requests": version.requests,
+            "last_seen": time(version.last_seen),
+        });
+        if let (Some(newest), Some(members)) = (&version.newest, out.as_object_mut()) {
+            members.insert("newest".into(), newest.as_str().into());
+        }
+        out
+    });
+    let versions: Vec<Value> = versions.collect();
+    if !versions.is_empty() {
+        members.insert("versions".into(), versions.into());
+    }
+}
+
+/// Labels that are given, by name.
+pub(crate) fn labels(labels: &Labels) -> Map<String, Value> {
+    let named = labels.named().into_iter();
+    let mut out: Map<String, Value> =
+        named.filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
+    if !labels.tags.is_empty() {
+        out.insert("tags".into(), labels.tags.iter().map(|tag| Value::from(&**tag)).collect::<Vec<_>>().into());
+    }
+    out
+}
+
+fn time(nanos: u64) -> String {
+    let mut out = Vec::new();
+    write_rfc3339(nanos, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
