@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use umbra_event::FleetKey;
 use umbra_event::redact::{Redaction, Reveal};
 
+mod pins;
 mod rules;
 
 use umbra_discovery::classify::Rules;
@@ -34,6 +35,9 @@ pub(crate) struct Config {
     /// Classification, the rules that win first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rule: Vec<rules::RuleConfig>,
+    /// Route templates that were decided on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) pin: Vec<pins::PinConfig>,
 }
 
 /// Who this sensor is.
@@ -162,8 +166,18 @@ impl Default for Http {
 pub(crate) struct Inventory {
     /// Confirmed endpoints kept.
     pub(crate) endpoints: usize,
+    /// Confirmed endpoints kept of one service; further ones share coarse routes.
+    pub(crate) endpoints_per_service: usize,
     /// Endpoints kept that no success has confirmed.
     pub(crate) unconfirmed: usize,
+    /// Names at one server that a client may be the first to use before it is taken to guess them: such hosts are no services.
+    pub(crate) hosts_per_client: usize,
+    /// Operations of one route told apart.
+    pub(crate) operations: usize,
+    /// Services of which routes are learnt.
+    pub(crate) services: usize,
+    /// Places in the paths of one service that routes are learnt from.
+    pub(crate) places: u32,
     /// Transactions of an endpoint whose parameters and bodies are looked at before they become fewer; 0: none are.
     pub(crate) look_first: u16,
     /// One of so many at least is always looked at; 1: every one.
@@ -173,9 +187,15 @@ pub(crate) struct Inventory {
 impl Default for Inventory {
     fn default() -> Self {
         let discovery = umbra_discovery::Config::default();
+        let routes = umbra_discovery::routes::Config::default();
         Inventory {
             endpoints: discovery.endpoints,
+            endpoints_per_service: discovery.endpoints_per_service,
             unconfirmed: discovery.unconfirmed,
+            hosts_per_client: discovery.hosts_per_client,
+            operations: discovery.operations,
+            services: routes.services,
+            places: routes.limits.nodes,
             look_first: discovery.sampling.first,
             look_every: discovery.sampling.every,
         }
@@ -259,7 +279,7 @@ impl Config {
 
     /// Values within bounds, names that are ones, and settings that go together.
     fn check(&self) -> Result<(), String> {
-        let positive: [(&str, u64); 10] = [
+        let positive: [(&str, u64); 16] = [
             ("sensor.workers", u64::from(self.sensor.workers)),
             ("sensor.memory_mib", u64::from(self.sensor.memory_mib)),
             ("capture.buffer_mib", u64::from(self.capture.buffer_mib)),
@@ -269,6 +289,12 @@ impl Config {
             ("http.pending", self.http.pending as u64),
             ("http.streams", self.http.streams as u64),
             ("inventory.endpoints", self.inventory.endpoints as u64),
+            ("inventory.endpoints_per_service", self.inventory.endpoints_per_service as u64),
+            ("inventory.unconfirmed", self.inventory.unconfirmed as u64),
+            ("inventory.hosts_per_client", self.inventory.hosts_per_client as u64),
+            ("inventory.operations", self.inventory.operations as u64),
+            ("inventory.services", self.inventory.services as u64),
+            ("inventory.places", u64::from(self.inventory.places)),
             ("state.save_seconds", self.state.save_seconds),
         ];
         for (key, value) in positive {
@@ -298,6 +324,7 @@ impl Config {
         if self.sensor.id.is_empty() || self.sensor.id.chars().any(char::is_control) {
             return Err(" sensor.id must be a name without control characters".into());
         }
+        pins::check(&self.pin)?;
         rules::check(&self.rule)
     }
 
@@ -345,6 +372,17 @@ impl Config {
         toml::to_string(self).unwrap_or_default()
     }
 
+    /// What an inventory is bound by, and what operators have decided.
+    pub(crate) fn inventory_settings(&self, config: &mut umbra_discovery::Config) {
+        config.endpoints = self.inventory.endpoints;
+        config.endpoints_per_service = self.inventory.endpoints_per_service;
+        config.unconfirmed = self.inventory.unconfirmed;
+        config.operations = self.inventory.operations;
+        config.hosts_per_client = self.inventory.hosts_per_client;
+        config.known_hosts = self.services.territory().named().cloned().collect();
+        config.pins = std::sync::Arc::new(pins::pins(&self.pin));
+    }
+
     /// Settings of one worker.
     pub(crate) fn pipeline(
         &self,
@@ -372,8 +410,9 @@ impl Config {
         config.http.pending = self.http.pending;
         config.http.streams = self.http.streams;
         config.discovery.hash_seed = seed;
-        config.discovery.endpoints = self.inventory.endpoints;
-        config.discovery.unconfirmed = self.inventory.unconfirmed;
+        self.inventory_settings(&mut config.discovery);
+        config.routes.services = self.inventory.services;
+        config.routes.limits.nodes = self.inventory.places;
         config.discovery.sampling =
             umbra_discovery::SamplingConfig { first: self.inventory.look_first, every: self.inventory.look_every };
         config.memory_bytes = memory / workers;

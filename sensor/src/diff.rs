@@ -41,7 +41,7 @@ pub(crate) fn diff(args: &Diff, common: &Common, config: &Config) -> Result<(), 
         let Gathered { inventory, failure, .. } = replay::gather(&args.files, common, config)?;
         (inventory, failure)
     } else {
-        (state::read_inventory(&args.state)?, None)
+        (state::read_inventory(&args.state, config)?, None)
     };
     let findings = Findings::new(&set, &inventory);
     let text = match args.format {

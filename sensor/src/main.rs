@@ -154,7 +154,7 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     if args.output.is_some() && args.format != cli::InventoryFormat::Openapi {
         return Err(Failure::new(exit::USAGE, "--output is for --format openapi"));
     }
-    let inventory = state::read_inventory(&paths)?;
+    let inventory = state::read_inventory(&paths, &config)?;
     // Before anything is left out: what is newest, and what goes for a whole service, does not depend on what is shown.
     let mut endpoints = Catalogue::new(&config).rows(&inventory.endpoints());
     if !args.host.is_empty() {

@@ -101,6 +101,15 @@ fn table(endpoints: &[Row<'_>], left_out: &Counters) -> String {
     if left_out.overflow > 0 {
         let _ = writeln!(text, "{} requests left out: more endpoints than [inventory] allows", left_out.overflow);
     }
+    if left_out.coarse > 0 {
+        let requests = left_out.coarse;
+        let _ =
+            writeln!(text, "{requests} requests under coarse routes: more endpoints than [inventory] allows a service");
+    }
+    if left_out.guessed_hosts > 0 {
+        let hosts = left_out.guessed_hosts;
+        let _ = writeln!(text, "{hosts} hosts are no services: only clients that guess names have used them");
+    }
     if left_out.unconfirmed_requests_dropped > 0 {
         let (paths, requests) = (left_out.unconfirmed_dropped, left_out.unconfirmed_requests_dropped);
         let _ = writeln!(text, "{requests} requests to {paths} more paths without success left out");
@@ -250,6 +259,9 @@ fn document<'a>(endpoints: &'a [Row<'a>], left_out: &Counters) -> Document<'a> {
             "overflow": left_out.overflow,
             "unconfirmed_dropped": left_out.unconfirmed_dropped,
             "unconfirmed_requests_dropped": left_out.unconfirmed_requests_dropped,
+            "operations_overflow": left_out.operations_overflow,
+            "coarse": left_out.coarse,
+            "guessed_hosts": left_out.guessed_hosts,
         }),
         schema_version: 1,
     }

@@ -206,11 +206,12 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
 }
 
 /// `umbra inventory`: what the stores hold, joined.
-pub(crate) fn read_inventory(paths: &[PathBuf]) -> Result<Inventory, Failure> {
+pub(crate) fn read_inventory(paths: &[PathBuf], config: &Config) -> Result<Inventory, Failure> {
+    let mut settings = umbra_discovery::Config::default();
+    config.inventory_settings(&mut settings);
     // Nothing that is kept is left out of the print.
-    let config =
-        umbra_discovery::Config { endpoints: usize::MAX >> 1, unconfirmed: usize::MAX >> 1, ..Default::default() };
-    let mut inventory = Inventory::new(config, 1);
+    (settings.endpoints, settings.unconfirmed) = (usize::MAX >> 1, usize::MAX >> 1);
+    let mut inventory = Inventory::new(settings, 1);
     let (mut runs, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for path in paths {
         let store = Store::open_to_read(path).map_err(|error| failure(&error))?;
@@ -229,6 +230,7 @@ pub(crate) fn read_inventory(paths: &[PathBuf]) -> Result<Inventory, Failure> {
             keys.len()
         );
     }
+    inventory.settle();
     Ok(inventory)
 }
 

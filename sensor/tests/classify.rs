@@ -203,6 +203,19 @@ fn f105_a_wrong_rule_is_one_line_with_place_and_mend() {
         ("[[rule]]\nhost = [\"\"]\nteam = \"a\"\n", ":2: host: a pattern must not be empty"),
         ("[[rule]]\nteam = \"a\"\n", ": [[rule]] 1: says for no endpoint: give host"),
         ("[[rule]]\nname = \"n\"\nhost = [\"*\"]\n", ": [[rule]] 1 (n): says nothing: give team"),
+        ("[[pin]]\ntemplate = \"users\"\n", ":2: template: a template starts with a slash: write /users/{user_id}"),
+        (
+            "[[pin]]\ntemplate = \"/a/{b}c{d}\"\n",
+            ":2: template: a segment is text, {name}, or {name} with text behind it",
+        ),
+        ("[[pin]]\ntemplate = \"/a/{b}/{b}\"\n", ":2: template: two parameters of a template have one name"),
+        ("[[pin]]\nhost = \"http://a\"\ntemplate = \"/a\"\n", ":2: host: a host is written as the inventory shows it"),
+        (
+            "[[pin]]\ntemplate = \"/a/{b}\"\n[[pin]]\ntemplate = \"/a/{c}\"\n",
+            ": [[pin]] 2: claims the same requests as [[pin]] 1: take one out",
+        ),
+        ("[[pin]]\nhost = \"a\"\n", ":1: missing field `template`"),
+        ("[inventory]\nplaces = 0\n", ": inventory.places must be at least 1"),
         ("[[rule]]\nhosts = [\"*\"]\n", ":2: unknown field `hosts`"),
         (
             "[services]\ninternal_ranges = [\"10.1.0.0/8\"]\n",
@@ -217,4 +230,50 @@ fn f105_a_wrong_rule_is_one_line_with_place_and_mend() {
         assert!(told.starts_with(&format!("umbra: {config}{expected}")), "{text}: {told}");
         assert_eq!(told.lines().count(), 1, "{told}");
     }
+}
+
+#[test]
+fn pins_name_merge_and_split_and_survive_a_restart() {
+    let scratch = Scratch::new("pins");
+    let words = ["otter", "heron", "north", "south"];
+    let paths: Vec<String> =
+        words.iter().map(|word| format!("/teams/{word}")).chain((100..140).map(|n| format!("/users/{n}"))).collect();
+    let requests: Vec<(&str, &str, &str)> = paths.iter().map(|path| ("api.test", path.as_str(), "")).collect();
+    let file = scratch.write("traffic.pcap", capture(&requests));
+    let state = scratch.path("state");
+    let routes = |rows: &[Value]| -> Vec<(String, u64)> {
+        rows.iter().map(|row| (row["route"].as_str().unwrap().to_owned(), row["requests"].as_u64().unwrap())).collect()
+    };
+
+    // Inferred first.
+    let plain = scratch.write("plain.toml", "");
+    run(&["replay", "-q", &file, "--state", &state]);
+    let before = routes(&endpoints(&state, &plain, &[]));
+    assert!(before.contains(&("/users/{user_id}".to_owned(), 40)), "{before:?}");
+
+    // Decided: another name, one value split off, words merged. A replay with the pins adds to what an earlier run has kept.
+    let pins = r#"
+[[pin]]
+host = "API.test"
+template = "/users/{account}"
+[[pin]]
+host = "api.test"
+template = "/users/117"
+[[pin]]
+template = "/teams/{team}"
+"#;
+    let config = scratch.write("umbra.toml", pins);
+    let found = routes(&endpoints(&state, &config, &[]));
+    assert_eq!(found, [("/teams/{team}".to_owned(), 4), ("/users/{account}".to_owned(), 40)]);
+    run(&["replay", "-q", &file, "--state", &state, "--config", &config]);
+    let expected = [("/teams/{team}".to_owned(), 8), ("/users/117".to_owned(), 1), ("/users/{account}".to_owned(), 79)];
+    // Also without the configuration: it is what is kept.
+    for config in [&config, &plain] {
+        assert_eq!(routes(&endpoints(&state, config, &[])), expected);
+    }
+
+    // Events carry them, too.
+    let events = run(&["replay", "-q", &file, "--config", &config, "--events", "-", "--format", "none"]);
+    let with = |route: &str| events.lines().filter(|line| line.contains(&format!("\"route\":\"{route}\""))).count();
+    assert_eq!((with("/users/{account}"), with("/users/117"), with("/teams/{team}")), (39, 1, 4), "{events}");
 }

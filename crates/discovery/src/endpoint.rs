@@ -55,8 +55,10 @@ pub struct Endpoint {
     key: Vec<u8>,
     host_len: u16,
     method_len: u8,
-    /// A server answered a request with success, from bytes that nothing contradicts.
+    /// A server answered a request with success, from bytes that nothing contradicts, and the host is a service (F072).
     pub confirmed: bool,
+    /// A server answered a request with success.
+    pub(crate) answered: bool,
     /// Requests.
     pub requests: u64,
     /// Requests without an answer.
@@ -98,6 +100,7 @@ impl Endpoint {
             host_len,
             method_len,
             confirmed: false,
+            answered: false,
             requests: 0,
             unanswered: 0,
             statuses: Vec::new(),
@@ -173,6 +176,7 @@ impl Endpoint {
     /// Adds what another worker, or another run, has seen of the same endpoint.
     pub fn merge(&mut self, other: &Endpoint) {
         self.confirmed |= other.confirmed;
+        self.answered |= other.answered;
         self.requests += other.requests;
         self.unanswered += other.unanswered;
         for &(status, count) in &other.statuses {

@@ -1,6 +1,6 @@
 //! The endpoints that one worker has seen.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,10 +11,13 @@ use sha2::{Digest, Sha256};
 use umbra_http::{Body, Request, Sampler, Transaction, Upgrade};
 use umbra_wire::Timestamp;
 
+use crate::classify::Pattern;
+use crate::coarse::{self, coarsen};
 use crate::endpoint::{Endpoint, split_operation};
+use crate::hosts::{self, Hosts};
 use crate::learnt::Learnt;
 use crate::route;
-use crate::routes::Templates;
+use crate::routes::{Pins, Segments, Templates};
 use crate::sampling::{Memory, SamplingConfig, level};
 use crate::schema::{Exchange, Sample, ValueKey};
 use crate::style::{Classified, Facts, Style, classify_marked};
@@ -28,6 +31,9 @@ const ID_VERSION: &[u8] = b"1";
 pub struct Config {
     /// Confirmed endpoints kept; further ones are counted in [`Counters::overflow`] (F070).
     pub endpoints: usize,
+    /// Confirmed endpoints kept of one service; requests for further ones are kept under coarse routes, and counted in
+    /// [`Counters::coarse`] (F070).
+    pub endpoints_per_service: usize,
     /// Endpoints kept that no success has confirmed yet; the oldest makes room, counted in
     /// [`Counters::unconfirmed_dropped`] (F071, F074).
     pub unconfirmed: usize,
@@ -36,6 +42,12 @@ pub struct Config {
     /// Operations of one route told apart; further ones are counted with the route itself, and in
     /// [`Counters::operations_overflow`].
     pub operations: usize,
+    /// Names at one server that a client may be the first to use before it is taken to guess them (F072).
+    pub hosts_per_client: usize,
+    /// Hosts that are services whoever uses them, small letters.
+    pub known_hosts: Arc<[Pattern]>,
+    /// Templates that operators have pinned.
+    pub pins: Arc<Pins>,
     /// Which bodies are looked at.
     pub sampling: SamplingConfig,
     /// Key of the hashes that stand for values in schemas; one for a fleet.
@@ -48,9 +60,13 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             endpoints: 50_000,
+            endpoints_per_service: 10_000,
             unconfirmed: 10_000,
             odd_methods: 32,
             operations: 512,
+            hosts_per_client: 256,
+            known_hosts: Arc::new([]),
+            pins: Arc::default(),
             sampling: SamplingConfig::default(),
             value_key: ValueKey::new([0; 2]),
             hash_seed: [0; 4],
@@ -76,6 +92,12 @@ pub struct Counters {
     pub unconfirmed_requests_dropped: u64,
     /// Requests whose operation the cap left out.
     pub operations_overflow: u64,
+    /// Requests kept under a coarse route, as their service has more endpoints than the cap.
+    pub coarse: u64,
+    /// Hosts that only clients have used that guess names: no services. Of the inventory as it was last settled, so it is not
+    /// kept and not added up.
+    #[serde(skip)]
+    pub guessed_hosts: u64,
 }
 
 impl Counters {
@@ -88,6 +110,7 @@ impl Counters {
         self.unconfirmed_dropped += other.unconfirmed_dropped;
         self.unconfirmed_requests_dropped += other.unconfirmed_requests_dropped;
         self.operations_overflow += other.operations_overflow;
+        self.coarse += other.coarse;
     }
 }
 
@@ -142,7 +165,11 @@ pub struct Endpoints {
     counters: Counters,
     /// Operations of each route, by hash of style, host, method and route.
     operations: HashMap<u64, u32, RandomState>,
+    /// Confirmed endpoints of each service, by hash of its host.
+    confirmed: HashMap<u64, usize, RandomState>,
     memory: Arc<Memory>,
+    hosts: Hosts,
+    segments: Segments,
     key: Vec<u8>,
     route: Vec<u8>,
 }
@@ -154,7 +181,10 @@ impl Endpoints {
         let hasher = RandomState::with_seeds(a, b, c, d);
         Endpoints {
             operations: HashMap::with_hasher(hasher.clone()),
+            confirmed: HashMap::with_hasher(hasher.clone()),
             memory: Memory::new(config.sampling, config.value_key, hasher.clone()),
+            hosts: Hosts::new(config.hosts_per_client, hasher.clone()),
+            segments: Segments::default(),
             config,
             hasher,
             table: HashTable::new(),
@@ -225,14 +255,20 @@ impl Endpoints {
                 self.route.clear();
                 self.route.extend_from_slice(path);
             }
-            _ => route::template(path, &mut self.route),
+            _ => match self.config.pins.find(observation.host, path, &mut self.segments) {
+                Some(pinned) => {
+                    self.route.clear();
+                    self.route.extend_from_slice(pinned.as_bytes());
+                }
+                None => route::template(path, &mut self.route),
+            },
         }
         let (host_len, method_len) = self.write_key(observation.host, observation.method);
         let operation = if style.operation_is_in_body() { found.operation() } else { None };
         if let Some(operation) = operation {
             self.write_operation(style, &operation);
         }
-        let Some(slot) = self.find_or_insert(style, host_len, method_len) else {
+        let Some(slot) = self.place(style, host_len, method_len) else {
             self.counters.overflow += 1;
             return nowhere;
         };
@@ -243,8 +279,14 @@ impl Endpoints {
         }
         learn(endpoint, &facts, &found, observation, &self.config);
         if !endpoint.confirmed && confirms {
-            endpoint.confirmed = true;
-            self.unconfirmed_len -= 1;
+            endpoint.answered = true;
+            if self.hosts.takes(observation.host, observation.server, observation.client)
+                || is_known(&self.config.known_hosts, endpoint.host())
+            {
+                endpoint.confirmed = true;
+                self.unconfirmed_len -= 1;
+                *self.confirmed.entry(self.hasher.hash_one(observation.host)).or_default() += 1;
+            }
         }
         match self.slots.get(slot as usize) {
             Some(Some(endpoint)) => Observed {
@@ -283,22 +325,27 @@ impl Endpoints {
         }
     }
 
-    /// The same endpoints under the templates of `templates`, where one has their place; what comes together is merged.
+    /// The same endpoints under the templates that are pinned, or else those of `templates`, where one has their place; what comes
+    /// together is merged.
     pub fn regrouped(&self, templates: &Templates) -> Endpoints {
         let mut grouped = Endpoints::new(self.config.clone());
         grouped.counters = self.counters;
         for endpoint in self.iter() {
+            let (host, route) = (endpoint.host(), endpoint.route());
             let found = match endpoint.style {
                 // A gRPC path names a method, never a resource.
                 Style::Grpc => None,
-                _ => templates.find(endpoint.host(), endpoint.method().as_bytes(), endpoint.route().as_bytes()),
+                _ => self.config.pins.find(host.as_bytes(), route.as_bytes(), &mut grouped.segments).or_else(|| {
+                    let found = templates.find(host, endpoint.method().as_bytes(), route.as_bytes());
+                    found.map(|found| found.template.as_str())
+                }),
             };
             let Some(found) = found else {
                 grouped.merge_endpoint(endpoint);
                 continue;
             };
             grouped.route.clear();
-            grouped.route.extend_from_slice(found.template.as_bytes());
+            grouped.route.extend_from_slice(found.as_bytes());
             let (host_len, method_len) = grouped.write_key(endpoint.host().as_bytes(), endpoint.method().as_bytes());
             if let Some(operation) = endpoint.operation_bytes() {
                 grouped.key.push(0);
@@ -307,6 +354,35 @@ impl Endpoints {
             grouped.merge_key(endpoint, host_len, method_len);
         }
         grouped
+    }
+
+    /// Decides which hosts are services (F072), and lets go of what nobody has answered for a day (F074).
+    pub fn settle(&mut self) {
+        let guessed = hosts::guessed(self.iter(), self.config.hosts_per_client);
+        let newest = self.iter().map(|endpoint| endpoint.last_seen.nanos()).max().unwrap_or(0);
+        self.counters.guessed_hosts = 0;
+        let mut told = BTreeSet::new();
+        let places = 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        for slot in places {
+            let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) else { continue };
+            let is_guessed = guessed.contains(endpoint.host()) && !is_known(&self.config.known_hosts, endpoint.host());
+            if is_guessed && told.insert(endpoint.host().to_owned()) {
+                self.counters.guessed_hosts += 1;
+            }
+            let confirmed = endpoint.answered && !is_guessed;
+            match (endpoint.confirmed, confirmed) {
+                (true, false) => {
+                    self.unconfirmed.push_back(slot);
+                    self.unconfirmed_len += 1;
+                }
+                (false, true) => self.unconfirmed_len -= 1,
+                _ => {}
+            }
+            endpoint.confirmed = confirmed;
+            if !confirmed && endpoint.last_seen.nanos() < newest.saturating_sub(UNCONFIRMED_LIFE) {
+                self.drop_unconfirmed(slot);
+            }
+        }
     }
 
     /// Adds what an earlier run left out.
@@ -392,6 +468,26 @@ impl Endpoints {
         self.table.find(hash, same).copied()
     }
 
+    /// The slot for what `self.key` names; where its service has too many endpoints, that of a coarser route.
+    fn place(&mut self, style: Style, host_len: u16, method_len: u8) -> Option<u32> {
+        if let Some(slot) = self.find(style) {
+            return Some(slot);
+        }
+        let host = self.key.get(..usize::from(host_len)).unwrap_or_default();
+        let confirmed = self.confirmed.get(&self.hasher.hash_one(host)).copied().unwrap_or(0);
+        let Some(over) = confirmed.checked_sub(self.config.endpoints_per_service) else {
+            return self.find_or_insert(style, host_len, method_len);
+        };
+        self.counters.coarse += 1;
+        let route_start = usize::from(host_len) + usize::from(method_len) + 2;
+        // A gRPC path names a method: nothing of it is a variable, and what is over the cap is left out.
+        if over >= coarse::COARSE || style == Style::Grpc {
+            return None;
+        }
+        coarsen(&mut self.key, route_start, usize::from(over < coarse::WITH_FIRST));
+        self.find_or_insert(style, host_len, method_len)
+    }
+
     fn find_or_insert(&mut self, style: Style, host_len: u16, method_len: u8) -> Option<u32> {
         if let Some(slot) = self.find(style) {
             return Some(slot);
@@ -427,23 +523,35 @@ impl Endpoints {
 
     fn drop_oldest_unconfirmed(&mut self) {
         while let Some(slot) = self.unconfirmed.pop_front() {
-            match self.slots.get_mut(slot as usize) {
-                Some(place @ Some(_)) if place.as_ref().is_some_and(|endpoint| !endpoint.confirmed) => {
-                    let Some(endpoint) = place.take() else { continue };
-                    let hash = self.hasher.hash_one((endpoint.style as u8, endpoint.key()));
-                    if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
-                        found.remove();
-                    }
-                    self.free.push(slot);
-                    self.unconfirmed_len -= 1;
-                    self.counters.unconfirmed_dropped += 1;
-                    self.counters.unconfirmed_requests_dropped += endpoint.requests;
-                    return;
-                }
-                _ => {}
+            if self.drop_unconfirmed(slot) {
+                return;
             }
         }
     }
+
+    /// Drops what is in a slot, unless that is confirmed or gone.
+    fn drop_unconfirmed(&mut self, slot: u32) -> bool {
+        let Some(place) = self.slots.get_mut(slot as usize) else { return false };
+        let Some(endpoint) = place.take_if(|endpoint| !endpoint.confirmed) else { return false };
+        let hash = self.hasher.hash_one((endpoint.style as u8, endpoint.key()));
+        if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
+            found.remove();
+        }
+        self.free.push(slot);
+        self.unconfirmed_len -= 1;
+        self.counters.unconfirmed_dropped += 1;
+        self.counters.unconfirmed_requests_dropped += endpoint.requests;
+        true
+    }
+}
+
+/// An endpoint that no success has confirmed is forgotten after a day without a request, nanoseconds (F074).
+const UNCONFIRMED_LIFE: u64 = 24 * 3600 * 1_000_000_000;
+
+/// Has an operator named the host? The port does not matter.
+fn is_known(known: &[Pattern], host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    known.iter().any(|pattern| pattern.matches(name) || pattern.matches(host))
 }
 
 /// Longest operation in a key, bytes.

@@ -12,10 +12,12 @@
 
 pub mod classify;
 mod clients;
+mod coarse;
 pub mod contract;
 mod endpoint;
 mod endpoints;
 mod host;
+mod hosts;
 mod latency;
 pub mod learnt;
 mod origin;

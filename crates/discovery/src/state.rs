@@ -21,6 +21,9 @@ pub struct EndpointState {
     method: String,
     route: String,
     confirmed: bool,
+    /// Where it is not confirmed although a server answered with success.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    answered: bool,
     requests: u64,
     unanswered: u64,
     statuses: Vec<(u16, u64)>,
@@ -54,6 +57,7 @@ impl From<&Endpoint> for EndpointState {
             method: endpoint.method().into(),
             route: endpoint.route().into(),
             confirmed: endpoint.confirmed,
+            answered: endpoint.answered && !endpoint.confirmed,
             requests: endpoint.requests,
             unanswered: endpoint.unanswered,
             statuses: endpoint.statuses.clone(),
@@ -94,6 +98,7 @@ impl EndpointState {
         endpoint.clients = Clients::restored(&self.clients, self.client_registers.as_deref())?;
         endpoint.latency = self.latency;
         endpoint.confirmed = self.confirmed;
+        endpoint.answered = self.confirmed || self.answered;
         endpoint.requests = self.requests;
         endpoint.unanswered = self.unanswered;
         endpoint.other_statuses = endpoint.other_statuses.saturating_add(self.other_statuses);
@@ -144,6 +149,7 @@ mod tests {
             method: "GET".into(),
             route: "/users/{id}".into(),
             confirmed: true,
+            answered: false,
             requests: 9,
             unanswered: 1,
             statuses: vec![(200, 5), (404, 3)],

@@ -1,6 +1,8 @@
 //! What all workers have learnt, together.
 
-use umbra_discovery::routes::Routes;
+use std::sync::Arc;
+
+use umbra_discovery::routes::{Pins, Routes};
 use umbra_discovery::{Endpoint, Endpoints};
 
 use crate::counters::Counters;
@@ -11,6 +13,7 @@ use crate::worker::Worker;
 pub struct Inventory {
     endpoints: Endpoints,
     routes: Option<Routes>,
+    pins: Arc<Pins>,
     counters: Counters,
 }
 
@@ -20,7 +23,9 @@ impl Inventory {
     pub fn new(mut config: umbra_discovery::Config, workers: usize) -> Self {
         config.endpoints = config.endpoints.saturating_mul(workers.max(1));
         config.unconfirmed = config.unconfirmed.saturating_mul(workers.max(1));
-        Inventory { endpoints: Endpoints::new(config), routes: None, counters: Counters::default() }
+        config.endpoints_per_service = config.endpoints_per_service.saturating_mul(workers.max(1));
+        let pins = Arc::clone(&config.pins);
+        Inventory { pins, endpoints: Endpoints::new(config), routes: None, counters: Counters::default() }
     }
 
     /// Adds what a worker has learnt.
@@ -43,12 +48,13 @@ impl Inventory {
         self.endpoints.merge_counters(counters);
     }
 
-    /// Decides the route templates on all that was learnt, and lists the endpoints under them. Once, after everything was added:
+    /// Decides the route templates on all that was learnt, lists the endpoints under them, and decides which hosts are services.
+    /// Once, after everything was added:
     /// what is added later stands under the templates that a worker knows.
     pub fn settle(&mut self) {
-        if let Some(routes) = &self.routes {
-            self.endpoints = self.endpoints.regrouped(&routes.templates(&[]));
-        }
+        let templates = self.routes.as_ref().map(|routes| routes.templates(self.pins.list())).unwrap_or_default();
+        self.endpoints = self.endpoints.regrouped(&templates);
+        self.endpoints.settle();
     }
 
     /// Counters of all workers.

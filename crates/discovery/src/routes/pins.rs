@@ -3,10 +3,10 @@
 //! One notion serves all wishes. A pinned template claims every request that it matches, the most literal one first: pinning
 //! `/users/{user_id}` merges what inference kept apart and names the parameter, pinning `/users/me` beside it splits `me` off.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::shape::Shape;
-use super::shape::{canonical_segment, shape_of};
+use super::shape::{SEGMENTS, Shape, canonical_segment, shape_of};
 use super::tree::{Label, Leaf, NodeId, ROOT, Tree};
 use crate::schema::ValueKey;
 
@@ -14,6 +14,7 @@ use crate::schema::ValueKey;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     service: Option<String>,
+    template: String,
     pub(crate) segments: Vec<PinSegment>,
 }
 
@@ -25,6 +26,15 @@ pub(crate) enum PinSegment {
     Variable(String, String),
 }
 
+impl fmt::Display for PinSegment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PinSegment::Literal(text) => f.write_str(text),
+            PinSegment::Variable(name, ending) => write!(f, "{{{name}}}{ending}"),
+        }
+    }
+}
+
 /// Why a template cannot be pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinError {
@@ -32,13 +42,19 @@ pub enum PinError {
     NoSlash,
     /// A segment has text before a parameter, or braces that do not match: only `{name}` and `{name}ending` are understood.
     Segment,
+    /// Two parameters have the same name.
+    Name,
+    /// It has more segments than are looked at of a path.
+    Long,
 }
 
 impl fmt::Display for PinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PinError::NoSlash => "a template starts with a slash",
-            PinError::Segment => "a segment is text, {name}, or {name} with text behind it",
+            PinError::NoSlash => "a template starts with a slash: write /users/{user_id}",
+            PinError::Segment => "a segment is text, {name}, or {name} with text behind it: write /users/{user_id}",
+            PinError::Name => "two parameters of a template have one name: give each its own",
+            PinError::Long => "a template has at most 32 segments",
         })
     }
 }
@@ -58,7 +74,8 @@ impl Pin {
             segments.push(match segment.strip_prefix('{') {
                 Some(variable) => {
                     let (name, ending) = variable.split_once('}').ok_or(PinError::Segment)?;
-                    if name.is_empty() || ending.contains(['{', '}']) {
+                    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+                    if name.is_empty() || !name.chars().all(plain) || ending.contains(['{', '}']) {
                         return Err(PinError::Segment);
                     }
                     PinSegment::Variable(name.to_owned(), ending.to_owned())
@@ -70,7 +87,42 @@ impl Pin {
                 }
             });
         }
-        Ok(Pin { service: service.map(str::to_owned), segments })
+        if segments.len() > SEGMENTS {
+            return Err(PinError::Long);
+        }
+        let names = segments.iter().filter_map(|segment| match segment {
+            PinSegment::Variable(name, _) => Some(name),
+            PinSegment::Literal(_) => None,
+        });
+        let mut seen = BTreeSet::new();
+        if !names.into_iter().all(|name| seen.insert(name)) {
+            return Err(PinError::Name);
+        }
+        let template = segments.iter().fold(String::new(), |text, segment| text + "/" + &segment.to_string());
+        let template = if template.is_empty() { "/".to_owned() } else { template };
+        Ok(Pin { service: service.map(str::to_ascii_lowercase), template, segments })
+    }
+
+    /// The service it is for; `None` for all.
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// The template in canonical form.
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// Do both claim the same requests, with other names for the same parameters?
+    pub fn is_rival(&self, other: &Pin) -> bool {
+        let alike = |(one, other): (&PinSegment, &PinSegment)| match (one, other) {
+            (PinSegment::Literal(one), PinSegment::Literal(other)) => one == other,
+            (PinSegment::Variable(_, one), PinSegment::Variable(_, other)) => one == other,
+            _ => false,
+        };
+        self.service == other.service
+            && self.segments.len() == other.segments.len()
+            && self.segments.iter().zip(&other.segments).all(alike)
     }
 
     pub(crate) fn is_of(&self, service: &str) -> bool {

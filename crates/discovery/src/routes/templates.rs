@@ -286,32 +286,23 @@ fn list(service: &str, decided: &Decided, way: &mut Way, out: &mut Vec<(Endpoint
 }
 
 fn pinned(service: &str, pin: &Pin, leaf: &Leaf) -> Endpoint {
-    let mut template = String::new();
     let mut parameters = Vec::new();
     for segment in &pin.segments {
-        template.push('/');
-        match segment {
-            PinSegment::Literal(text) => template.push_str(text),
-            PinSegment::Variable(name, ending) => {
-                template.push_str(&format!("{{{name}}}{ending}"));
-                parameters.push(Parameter {
-                    name: name.clone(),
-                    kind: ParameterType::String,
-                    format: None,
-                    confidence: 1.0,
-                    reasons: vec!["pinned"],
-                    distinct: 0,
-                });
-            }
+        if let PinSegment::Variable(name, _) = segment {
+            parameters.push(Parameter {
+                name: name.clone(),
+                kind: ParameterType::String,
+                format: None,
+                confidence: 1.0,
+                reasons: vec!["pinned"],
+                distinct: 0,
+            });
         }
-    }
-    if template.is_empty() {
-        template.push('/');
     }
     Endpoint {
         service: service.to_owned(),
         method: METHODS.get(usize::from(leaf.method)).copied().unwrap_or("OTHER"),
-        template,
+        template: pin.template().to_owned(),
         kind: EndpointKind::Api,
         parameters,
         confidence: 1.0,
