@@ -11,8 +11,12 @@ use umbra_discovery::schema::describe::{Description, describe_object};
 use umbra_discovery::version::{self, VersionPlace};
 use umbra_discovery::{Endpoint, schema};
 use umbra_event::write_rfc3339;
+use umbra_openapi::{Conformance, SpecSet, Verdict};
 
 use crate::config::Config;
+use crate::diff;
+use crate::exit::Failure;
+use crate::library::{self, Library};
 
 /// An endpoint, and what is said of it.
 pub(crate) struct Row<'a> {
@@ -20,6 +24,18 @@ pub(crate) struct Row<'a> {
     pub(crate) labels: Labels,
     pub(crate) place: Option<Place>,
     pub(crate) versions: Vec<Version>,
+    /// What specifications say, if there are any.
+    pub(crate) documented: Option<Documented>,
+}
+
+/// What specifications say of an endpoint.
+pub(crate) struct Documented {
+    pub(crate) conformance: Conformance,
+    /// Name of the specification that has it.
+    specification: Option<String>,
+    operation_id: Option<String>,
+    /// Kinds of differences from what is documented.
+    pub(crate) drift: BTreeSet<&'static str>,
 }
 
 impl<'a> Deref for Row<'a> {
@@ -57,11 +73,54 @@ pub(crate) struct Version {
 pub(crate) struct Catalogue {
     rules: Rules,
     territory: Territory,
+    library: Library,
+    specs: SpecSet,
 }
 
 impl Catalogue {
-    pub(crate) fn new(config: &Config) -> Catalogue {
-        Catalogue { rules: config.rules(), territory: config.services.territory() }
+    /// Reads the specifications that are configured.
+    ///
+    /// # Errors
+    /// If one is not there.
+    pub(crate) fn new(config: &Config) -> Result<Catalogue, Failure> {
+        let library = Library::open(config)?;
+        let specs = SpecSet::new(library.bound());
+        for spec in specs.unbound() {
+            let name = crate::specs::shown(&spec.name);
+            tell!("umbra: warning: {name} names no host and is not compared; give hosts in its [[spec]]");
+        }
+        Ok(Catalogue { rules: config.rules(), territory: config.services.territory(), library, specs })
+    }
+
+    /// Reads the specifications again that have changed, and says so.
+    #[cfg(feature = "live")]
+    pub(crate) fn reread(&mut self) {
+        if self.library.reread() {
+            self.specs = SpecSet::new(self.library.bound());
+            tell!("umbra: specifications have changed: {}", library::told(&self.specs));
+        }
+    }
+
+    /// For `umbra check`: specifications that cannot be read, and what the others hold.
+    pub(crate) fn specifications(&self) -> (usize, String) {
+        (self.library.unreadable, library::told(&self.specs))
+    }
+
+    /// Verdicts on endpoints that were confirmed, by their place in the list.
+    fn documented(&self, endpoints: &[&Endpoint]) -> BTreeMap<usize, Documented> {
+        if self.library.is_empty() {
+            return BTreeMap::new();
+        }
+        let confirmed = endpoints.iter().enumerate().filter(|(_, it)| it.confirmed && it.style.is_api());
+        let (places, list): (Vec<usize>, Vec<&Endpoint>) = confirmed.unzip();
+        let report = diff::compare(&self.specs, &list);
+        let of = |verdict: &Verdict| Documented {
+            conformance: verdict.conformance,
+            specification: verdict.operation.and_then(|at| Some(self.specs.spec(at)?.name.clone())),
+            operation_id: verdict.operation.and_then(|at| self.specs.operation(at)?.operation_id.clone()),
+            drift: verdict.drift.iter().map(|drift| drift.kind.name()).collect(),
+        };
+        places.into_iter().zip(report.verdicts.iter().map(of)).collect()
     }
 
     /// Rows, in the order of the endpoints.
@@ -69,10 +128,12 @@ impl Catalogue {
         let places: Vec<BTreeSet<usize>> = endpoints.iter().map(|endpoint| self.places(endpoint)).collect();
         let hosts = self.hosts(endpoints, &places);
         let newest = newest(endpoints);
+        let mut documented = self.documented(endpoints);
         endpoints
             .iter()
             .zip(places)
-            .map(|(&endpoint, mut places)| {
+            .enumerate()
+            .map(|(at, (&endpoint, mut places))| {
                 let host = hosts.get(endpoint.host());
                 places.extend(host.iter().flat_map(|host| &host.rules));
                 Row {
@@ -83,6 +144,7 @@ impl Catalogue {
                         self.territory.place(endpoint.host(), &servers, host.outside, host.inside)
                     }),
                     versions: versions(endpoint, &newest),
+                    documented: documented.remove(&at),
                 }
             })
             .collect()
@@ -198,6 +260,21 @@ pub(crate) fn add(row: &Row<'_>, members: &mut Map<String, Value>) {
     }
     if !service.is_empty() {
         members.insert("service".into(), service.into());
+    }
+    if let Some(documented) = &row.documented {
+        let mut out = json!({
+            "status": documented.conformance.name(),
+            "reason": documented.conformance.reason(),
+            "drift": documented.drift,
+        });
+        if let Some(members) = out.as_object_mut() {
+            for (name, text) in [("name", &documented.specification), ("operation_id", &documented.operation_id)] {
+                if let Some(text) = text {
+                    members.insert(name.into(), text.as_str().into());
+                }
+            }
+        }
+        members.insert("specification".into(), out);
     }
     let labels = labels(&row.labels);
     if !labels.is_empty() {

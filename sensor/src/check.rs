@@ -7,6 +7,7 @@ use std::path::Path;
 
 use umbra_discovery::classify::{Labels, Subject};
 
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::exit::{self, Failure};
 use crate::{cli, key, output, print, session, specs, state};
@@ -50,6 +51,13 @@ pub(crate) fn check(args: &cli::Check) -> Result<(), Failure> {
         if read.unreadable > 0 {
             return Err(Failure::reported(exit::BAD_DATA));
         }
+    }
+    let (unreadable, found) = Catalogue::new(&config)?.specifications();
+    if !config.spec.is_empty() {
+        tell!("{found}");
+    }
+    if unreadable > 0 {
+        return Err(Failure::reported(exit::BAD_DATA));
     }
     if args.subject != cli::Subject::default() {
         return print(tried(&args.subject, &config).as_bytes());

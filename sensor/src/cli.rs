@@ -102,8 +102,8 @@ pub(crate) struct Diff {
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) state: Vec<PathBuf>,
     /// Specification, or a directory of them; may be given several times. `=HOST` binds it to hosts instead of those
-    /// that its servers name.
-    #[arg(long = "spec", required = true, value_name = "FILE|DIR[=HOST,…]")]
+    /// that its servers name. Without any, those of [[spec]] in the configuration.
+    #[arg(long = "spec", value_name = "FILE|DIR[=HOST,…]")]
     pub(crate) specs: Vec<String>,
     /// Exit with 1 if there is any of these.
     #[arg(long, value_enum, value_name = "KINDS", value_delimiter = ',')]
@@ -210,7 +210,7 @@ pub(crate) struct Inventory {
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Vec<String>,
     /// Only endpoints for which this holds: host, method, route, style, operation, status (`5xx`), confirmed, team, product,
-    /// environment, criticality, owner, tag, place, version or older, with `*` for any text. Given several times, all must hold.
+    /// environment, criticality, owner, tag, place, version, older or specification (`shadow`, `drift`), with `*` for any text. Given several times, all must hold.
     #[arg(long, value_name = "KEY=PATTERN")]
     pub(crate) filter: Vec<crate::select::Filter>,
     /// Only endpoints seen since then: `24h`, `7d`, a day, or a time in UTC such as `2026-01-31T12:00:00Z`.

@@ -10,6 +10,7 @@ use umbra_event::redact::{Redaction, Reveal};
 
 mod pins;
 mod rules;
+mod specs;
 
 use umbra_discovery::classify::Rules;
 
@@ -35,6 +36,10 @@ pub(crate) struct Config {
     /// Classification, the rules that win first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rule: Vec<rules::RuleConfig>,
+    pub(crate) specs: specs::Specs,
+    /// Specifications that the inventory is compared with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) spec: Vec<specs::SpecConfig>,
     /// Route templates that were decided on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) pin: Vec<pins::PinConfig>,
@@ -279,7 +284,7 @@ impl Config {
 
     /// Values within bounds, names that are ones, and settings that go together.
     fn check(&self) -> Result<(), String> {
-        let positive: [(&str, u64); 16] = [
+        let positive: [(&str, u64); 17] = [
             ("sensor.workers", u64::from(self.sensor.workers)),
             ("sensor.memory_mib", u64::from(self.sensor.memory_mib)),
             ("capture.buffer_mib", u64::from(self.capture.buffer_mib)),
@@ -296,6 +301,7 @@ impl Config {
             ("inventory.services", self.inventory.services as u64),
             ("inventory.places", u64::from(self.inventory.places)),
             ("state.save_seconds", self.state.save_seconds),
+            ("specs.reread_seconds", self.specs.reread_seconds),
         ];
         for (key, value) in positive {
             if value == 0 {

@@ -9,12 +9,15 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use umbra_discovery::Endpoint;
-use umbra_openapi::{Conformance, Coverage, Drift, HostWindow, Observable, Observed, OperationRef, Schemas, SpecSet};
+use umbra_openapi::{
+    Conformance, Coverage, Drift, HostWindow, Observable, Observed, OperationRef, Report, Schemas, SpecSet,
+};
 use umbra_pipeline::Inventory;
 
 use crate::cli::{Common, Diff, DiffFormat, FailOn};
 use crate::config::Config;
 use crate::exit::{self, Failure};
+use crate::library::Library;
 use crate::replay::{self, Gathered};
 use crate::{specs, state};
 
@@ -28,7 +31,19 @@ pub(crate) fn quiet(config: &mut Config) {
 /// Reads specifications and captures, compares, prints.
 pub(crate) fn diff(args: &Diff, common: &Common, config: &Config) -> Result<(), Failure> {
     // Before the captures, which may take long.
-    let read = specs::read(&args.specs)?;
+    let read = match args.specs.is_empty() {
+        false => specs::read(&args.specs)?,
+        true if config.spec.is_empty() => {
+            return Err(Failure::new(
+                exit::USAGE,
+                "no specification: give --spec FILE, or [[spec]] in the configuration",
+            ));
+        }
+        true => {
+            let library = Library::open(config)?;
+            specs::Specs { specs: library.bound(), unreadable: library.unreadable }
+        }
+    };
     if read.specs.is_empty() {
         return Err(Failure::reported(exit::BAD_DATA));
     }
@@ -99,14 +114,18 @@ pub(crate) struct Findings<'a> {
 /// Kinds of findings in the order in which they are told.
 pub(crate) const KINDS: [&str; 5] = ["shadow", "zombie", "drift", "unmanaged", "orphan"];
 
+/// Compares endpoints with specifications; verdicts are in the order of the endpoints.
+pub(crate) fn compare(set: &SpecSet, endpoints: &[&Endpoint]) -> Report {
+    let mut schemas = Schemas::default();
+    let observed: Vec<Observed> = endpoints.iter().map(|endpoint| observed::observed(endpoint, &mut schemas)).collect();
+    set.compare(&observed, &schemas, &windows(endpoints))
+}
+
 impl<'a> Findings<'a> {
     fn new(set: &'a SpecSet, inventory: &Inventory) -> Findings<'a> {
         let endpoints: Vec<&Endpoint> =
             inventory.endpoints().into_iter().filter(|endpoint| endpoint.confirmed).collect();
-        let mut schemas = Schemas::default();
-        let observed: Vec<Observed> =
-            endpoints.iter().map(|endpoint| observed::observed(endpoint, &mut schemas)).collect();
-        let report = set.compare(&observed, &schemas, &windows(&endpoints));
+        let report = compare(set, &endpoints);
         let mut findings = Findings { set, list: Vec::new(), endpoints: endpoints.len(), documented: 0 };
         for (endpoint, verdict) in endpoints.iter().zip(report.verdicts) {
             let conformance = verdict.conformance;

@@ -15,6 +15,7 @@ mod diff;
 mod dispatch;
 mod exit;
 mod key;
+mod library;
 mod output;
 #[cfg(feature = "live")]
 mod pressure;
@@ -156,7 +157,7 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     }
     let inventory = state::read_inventory(&paths, &config)?;
     // Before anything is left out: what is newest, and what goes for a whole service, does not depend on what is shown.
-    let mut endpoints = Catalogue::new(&config).rows(&inventory.endpoints());
+    let mut endpoints = Catalogue::new(&config)?.rows(&inventory.endpoints());
     if !args.host.is_empty() {
         endpoints.retain(|endpoint| args.host.iter().any(|host| endpoint.host().eq_ignore_ascii_case(host)));
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use umbra_discovery::Counters;
 use umbra_event::write_rfc3339;
+use umbra_openapi::Conformance;
 use umbra_pipeline::Inventory;
 
 use crate::catalogue::{self, Catalogue, Row};
@@ -142,7 +143,7 @@ fn csv(endpoints: &[Row<'_>]) -> String {
     let mut text = String::from(
         "endpoint_id,host,method,route,style,confirmed,requests,unanswered,status_1xx,status_2xx,status_3xx,status_4xx,\
          status_5xx,clients,request_bytes,response_bytes,first_seen,last_seen,incomplete,operation,place,team,product,environment,\
-         criticality,owner,tags,version,newest_version\r\n",
+         criticality,owner,tags,version,newest_version,specification\r\n",
     );
     for endpoint in endpoints {
         let names = [endpoint.host(), endpoint.method(), endpoint.route()].map(cell);
@@ -181,6 +182,7 @@ fn said(row: &Row<'_>) -> Vec<String> {
     cells.push(&tags);
     cells.push(version.map_or("", |version| &version.version));
     cells.push(version.and_then(|version| version.newest.as_deref()).unwrap_or_default());
+    cells.push(row.documented.as_ref().map_or("", |documented| documented.conformance.name()));
     cells.into_iter().map(cell).collect()
 }
 
@@ -210,6 +212,14 @@ fn notes(endpoint: &Row<'_>) -> String {
     if let Some(version) = endpoint.older() {
         let newest = version.newest.as_deref().unwrap_or_default();
         parts.push(format!("version {}, newest is {newest}", version.version));
+    }
+    if let Some(documented) = &endpoint.documented {
+        if documented.conformance != Conformance::Documented {
+            parts.push(documented.conformance.name().to_owned());
+        }
+        if !documented.drift.is_empty() {
+            parts.push("drift".to_owned());
+        }
     }
     parts.join(", ")
 }

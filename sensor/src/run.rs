@@ -14,6 +14,7 @@ use umbra_event::Source;
 use umbra_pipeline::{Counters, Worker};
 use umbra_wire::Timestamp;
 
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::exit::{self, Failure};
 use crate::key;
@@ -71,6 +72,7 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
             threads.push(spawn(scope, "umbra-worker", move || lane.work(source))?);
         }
         drop(queue);
+        let mut reread_at = reread(&config);
         let mut told_sink = false;
         let mut told_state = false;
         while !signals::stopped() && !session.output.is_closed() && deadline.is_none_or(|at| Instant::now() < at) {
@@ -89,6 +91,10 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
             }
             if signals::take_reload() {
                 reload(args, &mut config, session);
+            }
+            if reread_at.is_some_and(|at| Instant::now() >= at) {
+                session.reread_specifications();
+                reread_at = reread(&config);
             }
             if threads.iter().any(ScopedJoinHandle::is_finished) {
                 break;
@@ -115,6 +121,11 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
     let saved = State::save(&mut state, &inventory);
     session.print_inventory(&inventory)?;
     saved
+}
+
+/// When to look again whether specifications have changed, if there are any.
+fn reread(config: &Config) -> Option<Instant> {
+    (!config.spec.is_empty()).then(|| Instant::now() + Duration::from_secs(config.specs.reread_seconds))
 }
 
 /// Writes what workers have sent. A disk that fails is told once, and tried again with the next word of a worker.
@@ -396,11 +407,17 @@ fn reload(args: &crate::cli::Run, config: &mut Config, session: &Session) {
         Ok(new) => new,
         Err(failure) => return tell!("umbra: reload: {failure}; the old configuration stays"),
     };
+    let catalogue = match Catalogue::new(&new) {
+        Ok(catalogue) => catalogue,
+        Err(failure) => return tell!("umbra: reload: {failure}; the old configuration stays"),
+    };
     if let Err(failure) = session.output.reopen(&new.output) {
         return tell!("umbra: reload: {failure}; the old configuration stays");
     }
-    let restart = Config { output: config.output.clone(), ..new.clone() } != *config;
-    config.output = new.output;
-    let rest = if restart { "; what lies outside [output] takes effect at the next start" } else { "" };
+    session.replace_catalogue(catalogue);
+    (config.output, config.rule, config.spec) = (new.output.clone(), new.rule.clone(), new.spec.clone());
+    let restart = new != *config;
+    let rest =
+        if restart { "; what lies outside [output], [[rule]] and [[spec]] takes effect at the next start" } else { "" };
     tell!("umbra: reloaded{rest}");
 }

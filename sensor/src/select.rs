@@ -29,9 +29,10 @@ enum Key {
     Place,
     Version,
     Older,
+    Specification,
 }
 
-const KEYS: [(&str, Key); 16] = [
+const KEYS: [(&str, Key); 17] = [
     ("host", Key::Host),
     ("method", Key::Method),
     ("route", Key::Route),
@@ -48,6 +49,7 @@ const KEYS: [(&str, Key); 16] = [
     ("place", Key::Place),
     ("version", Key::Version),
     ("older", Key::Older),
+    ("specification", Key::Specification),
 ];
 
 impl std::str::FromStr for Filter {
@@ -81,6 +83,9 @@ impl Filter {
             Key::Place => any_case(endpoint.place.map_or("", Place::name)),
             Key::Version => endpoint.versions.iter().any(|version| any_case(&version.version)),
             Key::Older => any_case(if endpoint.older().is_some() { "true" } else { "false" }),
+            Key::Specification => endpoint.documented.as_ref().is_some_and(|documented| {
+                any_case(documented.conformance.name()) || (!documented.drift.is_empty() && any_case("drift"))
+            }),
             // `5xx` is how people write a class.
             Key::Status => {
                 let pattern = self.pattern.to_ascii_lowercase().replace("xx", "*");

@@ -68,7 +68,9 @@ fn remarks(row: &Row<'_>) -> Vec<(&'static str, String)> {
     let named = row.labels.named().into_iter().filter_map(|(name, value)| Some((name, value?.to_owned())));
     let tags = row.labels.tags.iter().map(|tag| ("tags", tag.to_string()));
     let older = row.older().and_then(|version| Some(("newest_version", version.newest.clone()?)));
-    place.into_iter().chain(named).chain(older).chain(tags).collect()
+    let documented = row.documented.as_ref();
+    let documented = documented.map(|documented| ("specification", documented.conformance.name().to_owned()));
+    place.into_iter().chain(named).chain(older).chain(documented).chain(tags).collect()
 }
 
 /// Says which credentials the requests had; what is one is no parameter any more.

@@ -1,6 +1,7 @@
 //! What `replay` and `run` share: settings of the workers, the sink, the report at the end.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use umbra_event::Source;
 use umbra_pipeline::{Inventory, Worker};
@@ -20,7 +21,8 @@ pub(crate) struct Session {
     pub(crate) pipeline: umbra_pipeline::Config,
     pub(crate) output: Output,
     format: Format,
-    catalogue: Catalogue,
+    /// Only the main thread asks for it.
+    catalogue: Mutex<Catalogue>,
     events_on_stdout: bool,
 }
 
@@ -33,11 +35,16 @@ impl Session {
                 config.redaction.reveal.iter().map(|what| format!("{what:?}").to_lowercase()).collect();
             tell!("umbra: warning: {} written as captured; keep the output private", what.join(", "));
         }
+        // What is not printed needs no specifications.
+        let mut printed = config.clone();
+        if config.output.format == Format::None {
+            printed.spec.clear();
+        }
         Ok(Session {
             pipeline,
             output: Output::open(&config.output, rotate)?,
             format: config.output.format,
-            catalogue: Catalogue::new(config),
+            catalogue: Mutex::new(Catalogue::new(&printed)?),
             events_on_stdout: config.output.events.as_deref() == Some("-".as_ref()),
         })
     }
@@ -62,11 +69,24 @@ impl Session {
         ready.clear();
     }
 
+    /// Reads the specifications again that have changed.
+    #[cfg(feature = "live")]
+    pub(crate) fn reread_specifications(&self) {
+        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner).reread();
+    }
+
+    /// From now on other rules and specifications are in effect.
+    #[cfg(feature = "live")]
+    pub(crate) fn replace_catalogue(&self, new: Catalogue) {
+        *self.catalogue.lock().unwrap_or_else(PoisonError::into_inner) = new;
+    }
+
     /// Prints the inventory: on stdout, or on stderr when events take stdout.
     pub(crate) fn print_inventory(&self, inventory: &Inventory) -> Result<(), Failure> {
+        let catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
         let written = match self.events_on_stdout {
-            true => report::write_inventory(inventory, &self.catalogue, self.format, &mut io::stderr().lock()),
-            false => report::write_inventory(inventory, &self.catalogue, self.format, &mut io::stdout().lock()),
+            true => report::write_inventory(inventory, &catalogue, self.format, &mut io::stderr().lock()),
+            false => report::write_inventory(inventory, &catalogue, self.format, &mut io::stdout().lock()),
         };
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use umbra_openapi::{Bound, Limits, looks_like_spec};
+use umbra_openapi::{Bound, Limits, Spec, looks_like_spec};
 
 use crate::exit::{self, Failure};
 
@@ -29,18 +29,14 @@ pub(crate) fn read(arguments: &[String]) -> Result<Specs, Failure> {
         let meta = std::fs::metadata(&path)
             .map_err(|error| Failure::new(exit::NO_INPUT, format!("{}: {error}", path.display())))?;
         if !meta.is_dir() {
-            // `../common/x.yaml` is how specifications are often laid out.
-            let folder = path.canonicalize().ok().and_then(|path| Some(path.parent()?.to_path_buf()));
-            let root = folder.as_deref().and_then(Path::parent).map(Path::to_path_buf).or(folder.clone());
-            read_one(&path, root.as_deref(), &hosts, &mut out);
+            read_one(&path, &path, &hosts, &mut out);
             continue;
         }
-        let root = path.canonicalize().ok();
         let before = (out.specs.len(), out.unreadable);
         for file in files_of(&path) {
             let Ok(bytes) = contents(&file) else { continue };
             if looks_like_spec(&bytes) {
-                read_one(&file, root.as_deref(), &hosts, &mut out);
+                read_one(&file, &path, &hosts, &mut out);
             }
         }
         if before == (out.specs.len(), out.unreadable) {
@@ -60,22 +56,46 @@ fn split(argument: &str) -> (PathBuf, Vec<String>) {
     }
 }
 
-fn read_one(path: &Path, root: Option<&Path>, hosts: &[String], out: &mut Specs) {
+fn read_one(path: &Path, folder: &Path, hosts: &[String], out: &mut Specs) {
+    match read_file(path, folder, true, &mut |_| {}) {
+        Read::Spec(spec) => out.specs.push(Bound { spec: *spec, hosts: hosts.to_vec() }),
+        Read::Other => {}
+        Read::Failed(line) => {
+            tell!("umbra: {line}");
+            out.unreadable += 1;
+        }
+    }
+}
+
+/// What a file turned out to be.
+pub(crate) enum Read {
+    Spec(Box<Spec>),
+    /// Nothing that looks like a specification.
+    Other,
+    /// It cannot be read; a line that says why.
+    Failed(String),
+}
+
+/// Reads a file that was found at or below `source`; what of it cannot be read is told line by line. `referred` is told the files that it
+/// refers to. `must`: it is a specification, whatever it looks like.
+pub(crate) fn read_file(path: &Path, source: &Path, must: bool, referred: &mut dyn FnMut(&Path)) -> Read {
     let name = path.to_string_lossy().into_owned();
     let bytes = match contents(path) {
         Ok(bytes) => bytes,
-        Err(why) => {
-            tell!("umbra: {}: {why}", shown(&name));
-            out.unreadable += 1;
-            return;
-        }
+        Err(why) => return Read::Failed(format!("{}: {why}", shown(&name))),
     };
+    let must = must || path == source;
+    if !must && !looks_like_spec(&bytes) {
+        return Read::Other;
+    }
+    let root = root(source);
     let mut load = |name: &str| {
         let path = Path::new(name).canonicalize().ok()?;
         // Nothing outside the folder of the specifications, whatever a reference says.
-        if !path.starts_with(root?) {
+        if !path.starts_with(root.as_deref()?) {
             return None;
         }
+        referred(&path);
         contents(&path).ok()
     };
     match umbra_openapi::read(&name, &bytes, &Limits::default(), &mut load) {
@@ -86,13 +106,21 @@ fn read_one(path: &Path, root: Option<&Path>, hosts: &[String], out: &mut Specs)
             if spec.more_issues > 0 {
                 tell!("umbra: {}: {} more", shown(&name), spec.more_issues);
             }
-            out.specs.push(Bound { spec, hosts: hosts.to_vec() });
+            Read::Spec(Box::new(spec))
         }
-        Err(issue) => {
-            tell!("umbra: {issue}");
-            out.unreadable += 1;
-        }
+        Err(issue) => Read::Failed(issue.to_string()),
     }
+}
+
+/// The folder that references may lead to.
+fn root(source: &Path) -> Option<PathBuf> {
+    let path = source.canonicalize().ok()?;
+    if path.is_dir() {
+        return Some(path);
+    }
+    // `../common/x.yaml` is how specifications are often laid out.
+    let folder = path.parent()?;
+    Some(folder.parent().unwrap_or(folder).to_path_buf())
 }
 
 /// The bytes of a plain file that is not too large.
@@ -106,6 +134,11 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("{} bytes are more than the {limit} allowed", meta.len()));
     }
     std::fs::read(path).map_err(|error| error.to_string())
+}
+
+/// A file, or those of a directory that may be specifications.
+pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
+    if path.is_dir() { files_of(path) } else { vec![path.to_path_buf()] }
 }
 
 /// JSON and YAML files below a directory, by name, so that the order is the same everywhere.

@@ -152,7 +152,7 @@ fn rules_places_and_versions_reach_every_format() {
     let csv =
         run(&["inventory", "--state", &state, "--config", &config, "--format", "csv", "--filter", "route=/v1/cards"]);
     assert!(
-        csv.lines().nth(1).unwrap().ends_with("internal,payments,,production,high,pay@example.com,pci,v1,v2"),
+        csv.lines().nth(1).unwrap().ends_with("internal,payments,,production,high,pay@example.com,pci,v1,v2,"),
         "{csv}"
     );
     let openapi =
@@ -276,4 +276,65 @@ template = "/teams/{team}"
     let events = run(&["replay", "-q", &file, "--config", &config, "--events", "-", "--format", "none"]);
     let with = |route: &str| events.lines().filter(|line| line.contains(&format!("\"route\":\"{route}\""))).count();
     assert_eq!((with("/users/{account}"), with("/users/117"), with("/teams/{team}")), (39, 1, 4), "{events}");
+}
+
+const SPEC: &str = "
+openapi: 3.1.0
+info: {title: Shop, version: '2'}
+paths:
+  /orders: {get: {operationId: listOrders, responses: {'200': {description: ok}}}}
+  /old: {get: {deprecated: true, responses: {'200': {description: ok}}}}
+";
+
+#[test]
+fn the_inventory_says_what_specifications_say() {
+    let scratch = Scratch::new("specs");
+    std::fs::create_dir_all(scratch.path("specs")).unwrap();
+    scratch.write("specs/shop.yaml", SPEC);
+    let path = scratch.path("specs");
+    let config = scratch.write("umbra.toml", format!("[[spec]]\npath = {path:?}\nhosts = [\"api.test\"]\n"));
+    let file = scratch.write(
+        "traffic.pcap",
+        capture(&[
+            ("api.test", "/orders", ""),
+            ("api.test", "/old", ""),
+            ("api.test", "/debug", ""),
+            ("b.test", "/x", ""),
+        ]),
+    );
+    let state = scratch.path("state");
+    let table = run(&["replay", "-q", &file, "--state", &state, "--config", &config]);
+    assert!(table.lines().any(|line| line.contains("/debug") && line.contains("shadow")), "{table}");
+    let all = endpoints(&state, &config, &[]);
+    let status: Vec<(&str, &str)> = all
+        .iter()
+        .map(|row| (row["route"].as_str().unwrap(), row["specification"]["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(status, [("/debug", "shadow"), ("/old", "zombie"), ("/orders", "documented"), ("/x", "unmanaged")]);
+    assert_eq!(all[2]["specification"]["operation_id"], "listOrders");
+    let shadows = endpoints(&state, &config, &["--filter", "specification=shadow"]);
+    assert_eq!(shadows.len(), 1);
+    let diff: Value =
+        serde_json::from_str(&run(&["diff", "--state", &state, "--config", &config, "--format", "json"])).unwrap();
+    assert_eq!((&diff["counts"]["shadow"], &diff["counts"]["zombie"]), (&1.into(), &1.into()));
+    // Without specifications nothing is said.
+    let plain = scratch.write("plain.toml", "");
+    assert!(endpoints(&state, &plain, &[])[0]["specification"].is_null());
+
+    let told = |args: &[&str]| {
+        let output = umbra(args);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = told(&["check", "--config", &config]);
+    assert_eq!((code, text.contains("1 specifications with 2 operations")), (Some(0), true), "{text}");
+    // One that is broken is told, and the rest used.
+    scratch.write("specs/broken.yaml", "openapi: 3.1.0\npaths: [");
+    let (code, text) = told(&["check", "--config", &config]);
+    assert_eq!(code, Some(65), "{text}");
+    assert!(text.contains("broken.yaml") && text.contains("with 2 operations"), "{text}");
+    assert_eq!(told(&["replay", "-q", &file, "--config", &config]).0, Some(0));
+    let missing = scratch.write("missing.toml", "[[spec]]\npath = \"/nowhere/specs\"\n");
+    let (code, text) = told(&["check", "--config", &missing]);
+    assert_eq!(code, Some(66));
+    assert_eq!(text, "umbra: [[spec]] 1: path: /nowhere/specs: No such file or directory (os error 2)\n");
 }

@@ -31,8 +31,9 @@ impl FromText for Template {
     }
 }
 
+/// A host as the inventory shows it, small letters.
 #[derive(Clone, Debug, PartialEq)]
-struct HostName(String);
+pub(crate) struct HostName(pub(super) String);
 
 impl FromText for HostName {
     fn from_text(text: &str) -> Result<Self, String> {
