@@ -15,11 +15,13 @@ if ! command -v cargo >/dev/null; then
 fi
 
 # command or file : package that brings it
-wanted="cc:build-essential c++:build-essential /usr/include/pcap/pcap.h:libpcap-dev"
+wanted="cc:build-essential c++:build-essential /usr/include/pcap/pcap.h:libpcap-dev
+    /usr/include/openssl/ssl.h:libssl-dev pkg-config:pkg-config"
 if [ "$level" = test ]; then
     wanted="$wanted git:git python3:python3 /usr/bin/python3:python3-venv tshark:tshark tcpdump:tcpdump
         nginx:nginx-light wrk:wrk h2load:nghttp2-client curl:curl ip:iproute2 ethtool:ethtool openssl:openssl
-        capinfos:wireshark-common valgrind:valgrind /usr/lib/python3/dist-packages/grpc:python3-grpcio"
+        capinfos:wireshark-common valgrind:valgrind /usr/lib/python3/dist-packages/grpc:python3-grpcio
+        java:default-jre-headless mvn:maven"
 fi
 
 packages=

@@ -22,6 +22,7 @@
 mod conversation;
 mod frame;
 mod http2;
+mod kafka;
 mod pcap;
 mod random;
 mod shared;
@@ -30,6 +31,7 @@ mod trace;
 pub use conversation::Conversation;
 pub use frame::{PacketBuilder, internet_checksum};
 pub use http2::Http2Writer;
+pub use kafka::{Kafka, Listener};
 pub use pcap::pcap_file;
 pub use random::Random;
 pub use shared::shared;
