@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Deref;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use umbra_discovery::classify::{Labels, Place, Rules, Subject, Territory};
 use umbra_discovery::schema::describe::{Description, describe_object};
 use umbra_discovery::version::{self, VersionPlace};
 use umbra_discovery::{Endpoint, schema};
+use umbra_event::kafka::EndpointRecord;
 use umbra_event::write_rfc3339;
 use umbra_openapi::{Conformance, SpecSet, Verdict};
 
@@ -243,8 +244,8 @@ fn versions(endpoint: &Endpoint, newest: &BTreeMap<Group<'_>, &str>) -> Vec<Vers
     list
 }
 
-/// What is said of a row, as members of its JSON object.
-pub(crate) fn add(row: &Row<'_>, members: &mut Map<String, Value>) {
+/// Adds what is said of a row to its record.
+pub(crate) fn add(row: &Row<'_>, record: &mut EndpointRecord) {
     let mut service = Map::new();
     if let Some(place) = row.place {
         service.insert("place".into(), place.name().into());
@@ -258,44 +259,36 @@ pub(crate) fn add(row: &Row<'_>, members: &mut Map<String, Value>) {
         service.insert("clients_inside".into(), row.origin.inside.into());
         service.insert("clients_outside".into(), row.origin.outside.into());
     }
-    if !service.is_empty() {
-        members.insert("service".into(), service.into());
-    }
-    if let Some(documented) = &row.documented {
-        let mut out = json!({
-            "status": documented.conformance.name(),
-            "reason": documented.conformance.reason(),
-            "drift": documented.drift,
-        });
-        if let Some(members) = out.as_object_mut() {
-            for (name, text) in [("name", &documented.specification), ("operation_id", &documented.operation_id)] {
-                if let Some(text) = text {
-                    members.insert(name.into(), text.as_str().into());
-                }
+    record.service = (!service.is_empty()).then_some(service);
+    record.specification = row.documented.as_ref().map(|documented| {
+        let mut out = Map::new();
+        out.insert("status".into(), documented.conformance.name().into());
+        out.insert("reason".into(), documented.conformance.reason().into());
+        out.insert("drift".into(), documented.drift.iter().map(|kind| Value::from(*kind)).collect());
+        for (name, text) in [("name", &documented.specification), ("operation_id", &documented.operation_id)] {
+            if let Some(text) = text {
+                out.insert(name.into(), text.as_str().into());
             }
-        }
-        members.insert("specification".into(), out);
-    }
-    let labels = labels(&row.labels);
-    if !labels.is_empty() {
-        members.insert("labels".into(), labels.into());
-    }
-    let versions = row.versions.iter().map(|version| {
-        let mut out = json!({
-            "version": version.version,
-            "in": version.place.name(),
-            "requests": version.requests,
-            "last_seen": time(version.last_seen),
-        });
-        if let (Some(newest), Some(members)) = (&version.newest, out.as_object_mut()) {
-            members.insert("newest".into(), newest.as_str().into());
         }
         out
     });
-    let versions: Vec<Value> = versions.collect();
-    if !versions.is_empty() {
-        members.insert("versions".into(), versions.into());
-    }
+    let labels = labels(&row.labels);
+    record.labels = (!labels.is_empty()).then_some(labels);
+    record.versions = row
+        .versions
+        .iter()
+        .map(|version| {
+            let mut out = Map::new();
+            out.insert("version".into(), version.version.as_str().into());
+            out.insert("in".into(), version.place.name().into());
+            out.insert("requests".into(), version.requests.into());
+            out.insert("last_seen".into(), time(version.last_seen).into());
+            if let Some(newest) = &version.newest {
+                out.insert("newest".into(), newest.as_str().into());
+            }
+            out
+        })
+        .collect();
 }
 
 /// Labels that are given, by name.

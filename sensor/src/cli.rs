@@ -311,6 +311,31 @@ pub(crate) struct Schema {
 pub(crate) enum Record {
     /// One HTTP transaction.
     Event,
+    /// One endpoint of the inventory.
+    Endpoint,
+    /// What one sensor has learnt of an endpoint.
+    SensorRow,
+    /// What one sensor has learnt of the routes of a service.
+    RouteEvidence,
+    /// Something to act on.
+    Finding,
+    /// How well a sensor sees and delivers.
+    Health,
+}
+
+impl Record {
+    /// Its JSON Schema.
+    pub(crate) fn schema(self) -> &'static str {
+        use umbra_event::kafka;
+        match self {
+            Record::Event => umbra_event::EVENT_SCHEMA,
+            Record::Endpoint => kafka::ENDPOINT_SCHEMA,
+            Record::SensorRow => kafka::SENSOR_ROW_SCHEMA,
+            Record::RouteEvidence => kafka::ROUTE_EVIDENCE_SCHEMA,
+            Record::Finding => kafka::FINDING_SCHEMA,
+            Record::Health => kafka::HEALTH_SCHEMA,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]

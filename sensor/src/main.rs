@@ -27,7 +27,6 @@ mod run;
 mod select;
 mod services;
 mod session;
-mod shapes;
 mod signals;
 mod specs;
 mod state;
@@ -94,7 +93,7 @@ fn execute(command: Command) -> Result<(), Failure> {
             diff::diff(&args, &common, &config)
         }
         Command::Check(args) => check::check(&args),
-        Command::Schema(_) => print(umbra_event::EVENT_SCHEMA.as_bytes()),
+        Command::Schema(args) => print(args.record.schema().as_bytes()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "umbra", &mut script);

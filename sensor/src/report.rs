@@ -6,13 +6,14 @@ use std::io;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use umbra_discovery::Counters;
+use umbra_event::kafka::EndpointRecord;
 use umbra_event::write_rfc3339;
 use umbra_openapi::Conformance;
 use umbra_pipeline::Inventory;
+use umbra_rollup::endpoint_record;
 
 use crate::catalogue::{self, Catalogue, Row};
 use crate::cli::Format;
-use crate::shapes;
 
 /// Writes the inventory.
 pub(crate) fn write_inventory(
@@ -256,7 +257,7 @@ struct Rows<'a>(&'a [Row<'a>]);
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|row| endpoint(row)))
+        serializer.collect_seq(self.0.iter().map(endpoint))
     }
 }
 
@@ -277,44 +278,8 @@ fn document<'a>(endpoints: &'a [Row<'a>], left_out: &Counters) -> Document<'a> {
     }
 }
 
-fn endpoint(endpoint: &Row<'_>) -> Value {
-    let statuses: serde_json::Map<String, Value> =
-        endpoint.statuses.iter().map(|(status, count)| (status.to_string(), json!(count))).collect();
-    let facts = &endpoint.coverage;
-    let mut row = json!({
-        "endpoint_id": endpoint.id_hex(),
-        "style": endpoint.style.name(),
-        "host": endpoint.host(),
-        "method": endpoint.method(),
-        "route": endpoint.route(),
-        "confirmed": endpoint.confirmed,
-        "requests": endpoint.requests,
-        "unanswered": endpoint.unanswered,
-        "statuses": statuses,
-        "other_statuses": endpoint.other_statuses,
-        "first_seen": time(endpoint.first_seen.nanos()),
-        "last_seen": time(endpoint.last_seen.nanos()),
-        "clients": endpoint.clients.count(),
-        "request_bytes": endpoint.request_bytes,
-        "response_bytes": endpoint.response_bytes,
-        "coverage": {
-            "incomplete": facts.incomplete,
-            "with_gaps": facts.with_gaps,
-            "gap_bytes": facts.gap_bytes,
-            "truncated": facts.truncated,
-            "mid_stream": facts.mid_stream,
-            "one_sided": facts.one_sided,
-            "tainted": facts.tainted,
-        },
-    });
-    if let Some(members) = row.as_object_mut() {
-        if let Some(operation) = endpoint.operation() {
-            members.insert("operation".into(), operation.into());
-        }
-        catalogue::add(endpoint, members);
-        if let Some(learnt) = &endpoint.learnt {
-            shapes::add(learnt, members);
-        }
-    }
-    row
+fn endpoint(row: &Row<'_>) -> EndpointRecord {
+    let mut record = endpoint_record(row.endpoint());
+    catalogue::add(row, &mut record);
+    record
 }

@@ -300,29 +300,31 @@ impl Endpoints {
 
     /// Adds what another worker has seen.
     pub fn merge(&mut self, other: &Endpoints) {
-        other.iter().for_each(|theirs| self.merge_endpoint(theirs));
+        for theirs in other.iter() {
+            self.merge_endpoint(theirs);
+        }
         self.counters.merge(&other.counters);
     }
 
-    /// Adds what another worker, or another run, has seen of one endpoint.
-    pub fn merge_endpoint(&mut self, theirs: &Endpoint) {
+    /// Adds what another worker, or another run, has seen of one endpoint. Gives its id; `None` if the cap left it out.
+    pub fn merge_endpoint(&mut self, theirs: &Endpoint) -> Option<[u8; 16]> {
         self.key.clear();
         self.key.extend_from_slice(theirs.key());
-        self.merge_key(theirs, theirs.host().len() as u16, theirs.method().len() as u8);
+        self.merge_key(theirs, theirs.host().len() as u16, theirs.method().len() as u8)
     }
 
-    /// Adds an endpoint to that under `self.key`.
-    fn merge_key(&mut self, theirs: &Endpoint, host_len: u16, method_len: u8) {
+    /// Adds an endpoint to that under `self.key`, and gives the id of that.
+    fn merge_key(&mut self, theirs: &Endpoint, host_len: u16, method_len: u8) -> Option<[u8; 16]> {
         let Some(slot) = self.find_or_insert(theirs.style, host_len, method_len) else {
             self.counters.overflow += theirs.requests;
-            return;
+            return None;
         };
-        if let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) {
-            if theirs.confirmed && !endpoint.confirmed {
-                self.unconfirmed_len -= 1;
-            }
-            endpoint.merge(theirs);
+        let endpoint = self.slots.get_mut(slot as usize)?.as_mut()?;
+        if theirs.confirmed && !endpoint.confirmed {
+            self.unconfirmed_len -= 1;
         }
+        endpoint.merge(theirs);
+        Some(endpoint.id)
     }
 
     /// The same endpoints under the templates that are pinned, or else those of `templates`, where one has their place; what comes
@@ -331,27 +333,7 @@ impl Endpoints {
         let mut grouped = Endpoints::new(self.config.clone());
         grouped.counters = self.counters;
         for endpoint in self.iter() {
-            let (host, route) = (endpoint.host(), endpoint.route());
-            let found = match endpoint.style {
-                // A gRPC path names a method, never a resource.
-                Style::Grpc => None,
-                _ => self.config.pins.find(host.as_bytes(), route.as_bytes(), &mut grouped.segments).or_else(|| {
-                    let found = templates.find(host, endpoint.method().as_bytes(), route.as_bytes());
-                    found.map(|found| found.template.as_str())
-                }),
-            };
-            let Some(found) = found else {
-                grouped.merge_endpoint(endpoint);
-                continue;
-            };
-            grouped.route.clear();
-            grouped.route.extend_from_slice(found.as_bytes());
-            let (host_len, method_len) = grouped.write_key(endpoint.host().as_bytes(), endpoint.method().as_bytes());
-            if let Some(operation) = endpoint.operation_bytes() {
-                grouped.key.push(0);
-                grouped.key.extend_from_slice(operation);
-            }
-            grouped.merge_key(endpoint, host_len, method_len);
+            grouped.merge_under(endpoint, templates);
         }
         grouped
     }
@@ -383,6 +365,29 @@ impl Endpoints {
                 self.drop_unconfirmed(slot);
             }
         }
+    }
+
+    /// Adds an endpoint to that of the template that is pinned for its place, or else of that in `templates`, or under its own route
+    /// where neither has one. Gives the id of what it was added to; `None` if the cap left it out.
+    pub fn merge_under(&mut self, endpoint: &Endpoint, templates: &Templates) -> Option<[u8; 16]> {
+        let (host, route) = (endpoint.host(), endpoint.route());
+        let found = match endpoint.style {
+            // A gRPC path names a method, never a resource.
+            Style::Grpc => None,
+            _ => self.config.pins.find(host.as_bytes(), route.as_bytes(), &mut self.segments).or_else(|| {
+                let found = templates.find(host, endpoint.method().as_bytes(), route.as_bytes());
+                found.map(|found| found.template.as_str())
+            }),
+        };
+        let Some(found) = found else { return self.merge_endpoint(endpoint) };
+        self.route.clear();
+        self.route.extend_from_slice(found.as_bytes());
+        let (host_len, method_len) = self.write_key(endpoint.host().as_bytes(), endpoint.method().as_bytes());
+        if let Some(operation) = endpoint.operation_bytes() {
+            self.key.push(0);
+            self.key.extend_from_slice(operation);
+        }
+        self.merge_key(endpoint, host_len, method_len)
     }
 
     /// Adds what an earlier run left out.

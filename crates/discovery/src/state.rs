@@ -16,37 +16,57 @@ use crate::version::Versions;
 /// that what an earlier version wrote stays readable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointState {
-    style: String,
-    host: String,
-    method: String,
-    route: String,
-    confirmed: bool,
+    /// Name of the style.
+    pub style: String,
+    /// Canonical host.
+    pub host: String,
+    /// Method.
+    pub method: String,
+    /// Route template.
+    pub route: String,
+    /// As [`Endpoint::confirmed`].
+    pub confirmed: bool,
     /// Where it is not confirmed although a server answered with success.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    answered: bool,
-    requests: u64,
-    unanswered: u64,
-    statuses: Vec<(u16, u64)>,
-    other_statuses: u64,
-    first_seen: u64,
-    last_seen: u64,
-    clients: Vec<u64>,
+    pub answered: bool,
+    /// Requests.
+    pub requests: u64,
+    /// Requests without an answer.
+    pub unanswered: u64,
+    /// Answers by status code.
+    pub statuses: Vec<(u16, u64)>,
+    /// Answers with a status past the cap on distinct ones.
+    pub other_statuses: u64,
+    /// First request, nanoseconds since 1970.
+    pub first_seen: u64,
+    /// Last request, nanoseconds since 1970.
+    pub last_seen: u64,
+    /// Hashes of clients, while they are few.
+    pub clients: Vec<u64>,
     /// Registers of the sketch, once clients are many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    client_registers: Option<String>,
+    pub client_registers: Option<String>,
+    /// From requests to answers.
     #[serde(default)]
-    latency: Latency,
-    request_bytes: u64,
-    response_bytes: u64,
-    coverage: Coverage,
+    pub latency: Latency,
+    /// Request body bytes.
+    pub request_bytes: u64,
+    /// Response body bytes.
+    pub response_bytes: u64,
+    /// Coverage.
+    pub coverage: Coverage,
+    /// Where it was reached, and from where.
     #[serde(default, skip_serializing_if = "Origin::is_empty")]
-    origin: Origin,
+    pub origin: Origin,
+    /// API versions that requests asked for.
     #[serde(default, skip_serializing_if = "Versions::is_empty")]
-    versions: Versions,
+    pub versions: Versions,
+    /// The operation, where the style has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    operation: Option<String>,
+    pub operation: Option<String>,
+    /// What bodies and parameters have taught.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    learnt: Option<Box<Learnt>>,
+    pub learnt: Option<Box<Learnt>>,
 }
 
 impl From<&Endpoint> for EndpointState {

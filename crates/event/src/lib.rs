@@ -25,6 +25,7 @@ mod encode;
 mod event;
 mod flow_text;
 mod hash;
+pub mod kafka;
 pub mod record;
 pub mod redact;
 pub mod text;
@@ -40,7 +41,7 @@ pub use flow_text::FlowText;
 pub use hash::FleetKey;
 pub use record::EventRecord;
 pub use redact::{FieldFacts, HeaderJson, Redaction, RenderedField, Reveal};
-pub use time::write_rfc3339;
+pub use time::{read_rfc3339, rfc3339, write_rfc3339};
 
 /// Version of the event record. Grows when a member is removed or changes its meaning; new optional members come
 /// with a new schema file of the same major version.

@@ -8,6 +8,32 @@ pub fn write_rfc3339(time_ns: u64, out: &mut Vec<u8>) {
     SecondText::default().write_rfc3339(time_ns, out);
 }
 
+/// The same as a text of its own.
+pub fn rfc3339(time_ns: u64) -> String {
+    let mut out = Vec::with_capacity(30);
+    write_rfc3339(time_ns, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Reads what [`write_rfc3339`] has written; `None` if it is anything else.
+pub fn read_rfc3339(text: &str) -> Option<u64> {
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.get(range).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u64>().ok()
+    };
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second, nanos) = (number(11..13)?, number(14..16)?, number(17..19)?, number(20..29)?);
+    // Days since 1970 (Hinnant's days_from_civil): the year begins in March, so that a leap day is its last.
+    let from_march = year.checked_sub(u64::from(month < 3))?;
+    let (era, of_era) = (from_march / 400, from_march % 400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let days = (era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year).checked_sub(719_468)?;
+    let seconds = days * 86_400 + hour * 3_600 + minute * 60 + second;
+    let time_ns = seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(nanos)?;
+    // Days of no calendar, leap seconds and other marks do not come back.
+    (rfc3339(time_ns) == text).then_some(time_ns)
+}
+
 /// The text of one second: events of a worker come in time order, some thousand a second.
 #[derive(Clone, Debug)]
 pub(crate) struct SecondText {
@@ -103,6 +129,27 @@ mod tests {
         let mut out = Vec::new();
         write_rfc3339(time_ns, &mut out);
         String::from_utf8(out).unwrap_or_default()
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for time_ns in (0..2_000).map(|n| n * 9_223_372_036_854_321).chain([u64::MAX, 951_827_696_123_456_789]) {
+            assert_eq!(read_rfc3339(&rfc3339(time_ns)), Some(time_ns));
+        }
+        for wrong in [
+            "",
+            "1970-01-01T00:00:00Z",
+            "1970-02-30T00:00:00.000000000Z",
+            "1970-01-01T00:00:60.000000000Z",
+            "1970-01-00T00:00:00.000000000Z",
+            "1969-12-31T23:59:59.999999999Z",
+            "9999-12-31T23:59:59.999999999Z",
+            "0000-01-01T00:00:00.000000000Z",
+            "1970-99-01T00:00:00.000000000Z",
+            "1970-01-01T00:00:00.00000000éZ",
+        ] {
+            assert_eq!(read_rfc3339(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

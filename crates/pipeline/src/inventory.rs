@@ -57,6 +57,11 @@ impl Inventory {
         self.endpoints.settle();
     }
 
+    /// What was learnt of the routes; `None` before a worker was added.
+    pub fn routes(&self) -> Option<&Routes> {
+        self.routes.as_ref()
+    }
+
     /// Counters of all workers.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -205,12 +205,22 @@ impl Routes {
     pub fn snapshot(&self) -> Snapshot {
         let stored = |tree: &Tree| {
             let (_, is_value) = decide::decide(tree, &[], &mut None);
-            tree.stored(|id| !is_value.get(id as usize).copied().unwrap_or(true))
+            tree.stored(|id, _| !is_value.get(id as usize).copied().unwrap_or(true))
         };
         Snapshot {
             services: self.services.iter().map(|(service, tree)| (service.clone(), stored(tree))).collect(),
             counters: self.counters,
         }
+    }
+
+    /// What was learnt of each service, for those who decide on the evidence of several sensors: they can only name the words
+    /// that `shows` lets through as text, and need those that one sensor alone would take for values.
+    pub fn evidence(&self, shows: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, Snapshot)> {
+        self.services.iter().map(move |(service, tree)| {
+            let stored = tree.stored(|_, text| shows(text));
+            let services = vec![(service.clone(), stored)];
+            (String::from_utf8_lossy(service).into_owned(), Snapshot { services, counters: Counters::default() })
+        })
     }
 
     /// What was stored, learnt again. The key must be the one it was stored with.

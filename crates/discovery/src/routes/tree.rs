@@ -552,20 +552,20 @@ impl Tree {
         self.thin_out();
     }
 
-    /// What is to be stored: words that `is_literal` does not name go as hashes only.
-    pub(crate) fn stored(&self, is_literal: impl Fn(NodeId) -> bool) -> Stored {
+    /// What is to be stored: words, and values that are the only one of their place, go as hashes only where `shows` says no.
+    pub(crate) fn stored(&self, shows: impl Fn(NodeId, &str) -> bool) -> Stored {
         let mut nodes = Vec::with_capacity(self.len());
         let mut stack = vec![(ROOT, NONE)];
         while let Some((id, parent)) = stack.pop() {
             let mut node = self.node(id).clone();
             (node.parent, node.first_child, node.next_sibling) = (parent, NONE, NONE);
-            if !is_literal(id) {
-                if node.label.shape == Shape::Word {
-                    node.text = Box::default();
-                }
-                if let Some(values) = &mut node.values {
-                    values.only = None;
-                }
+            if node.label.shape == Shape::Word && !shows(id, &node.text) {
+                node.text = Box::default();
+            }
+            if let Some(values) = &mut node.values
+                && values.only.as_ref().is_some_and(|only| !shows(id, only))
+            {
+                values.only = None;
             }
             let place = nodes.len() as NodeId;
             nodes.push(node);

@@ -1,4 +1,4 @@
-//! Schemas of the inventory as JSON: JSON Schema with what was counted beside it.
+//! What was learnt of an endpoint as JSON: JSON Schema with what was counted beside it.
 
 use serde_json::{Map, Value, json};
 use umbra_discovery::learnt::{Calls, Learnt, Names};
@@ -6,41 +6,41 @@ use umbra_discovery::schema::Credential;
 use umbra_discovery::schema::describe::{Description, describe, describe_object};
 use umbra_discovery::schema::schemas::Place;
 use umbra_discovery::schema::shape::Object;
+use umbra_event::kafka::EndpointRecord;
 
-/// Adds what was learnt of an endpoint to its row.
-pub(crate) fn add(learnt: &Learnt, row: &mut Map<String, Value>) {
+/// Adds what was learnt of an endpoint to its record.
+pub(crate) fn add(learnt: &Learnt, record: &mut EndpointRecord) {
     let schemas = learnt.schemas();
-    let mut parameters = Vec::new();
     for (place, object) in [("query", &schemas.query), ("header", &schemas.headers), ("cookie", &schemas.cookies)] {
-        add_parameters(place, object, schemas.exchanges, &mut parameters);
-    }
-    if !parameters.is_empty() {
-        row.insert("parameters".into(), parameters.into());
+        add_parameters(place, object, schemas.exchanges, &mut record.parameters);
     }
     if !schemas.auth.is_empty() {
         let kinds: Vec<Value> = schemas.auth.kinds().map(|(kind, requests)| credential(kind, requests)).collect();
-        row.insert("auth".into(), json!({ "kinds": kinds, "none": schemas.auth.anonymous, "of": schemas.exchanges }));
+        let auth = json!({ "kinds": kinds, "none": schemas.auth.anonymous, "of": schemas.exchanges });
+        record.auth = Some(members(auth));
     }
-    let bodies = schemas.bodies().iter().map(|bodies| {
+    for bodies in schemas.bodies() {
         let of = match bodies.place {
             Place::Request => "request".to_owned(),
             Place::Response(class) => format!("{class}xx"),
         };
-        json!({
+        record.bodies.push(members(json!({
             "of": of,
             "media_type": bodies.media_type,
             "bodies": bodies.schema.bodies,
             "cut": bodies.schema.cut,
             "malformed": bodies.schema.malformed,
             "schema": schema(&describe(&bodies.schema.shape)),
-        })
-    });
-    let bodies: Vec<Value> = bodies.collect();
-    if !bodies.is_empty() {
-        row.insert("bodies".into(), bodies.into());
+        })));
     }
-    if let Some(calls) = &learnt.calls {
-        row.insert("calls".into(), facts(calls));
+    record.calls = learnt.calls.as_ref().map(|calls| facts(calls));
+}
+
+/// The members of an object.
+fn members(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
     }
 }
 
@@ -56,11 +56,11 @@ fn credential(kind: &Credential, requests: u32) -> Value {
     json!({ "scheme": scheme, "in": place, "name": name, "requests": requests })
 }
 
-fn add_parameters(place: &str, object: &Object, exchanges: u32, out: &mut Vec<Value>) {
+fn add_parameters(place: &str, object: &Object, exchanges: u32, out: &mut Vec<Map<String, Value>>) {
     let mut description = Description::default();
     describe_object(object, &mut description);
     for property in description.properties {
-        out.push(json!({
+        out.push(members(json!({
             "in": place,
             "name": property.name,
             "required": exchanges > 0 && property.present >= exchanges,
@@ -68,10 +68,10 @@ fn add_parameters(place: &str, object: &Object, exchanges: u32, out: &mut Vec<Va
             "of": exchanges,
             "repeated": property.repeated,
             "schema": schema(&property.value),
-        }));
+        })));
     }
     if let Some(additional) = description.additional {
-        out.push(json!({ "in": place, "name": "*", "required": false, "schema": schema(&additional) }));
+        out.push(members(json!({ "in": place, "name": "*", "required": false, "schema": schema(&additional) })));
     }
 }
 
@@ -125,7 +125,7 @@ fn schema(description: &Description) -> Value {
 }
 
 /// Members without a value are absent.
-fn facts(calls: &Calls) -> Value {
+fn facts(calls: &Calls) -> Map<String, Value> {
     let names = |names: &Names| Value::from(names.iter().map(Value::from).collect::<Vec<_>>());
     let mut out = Map::new();
     for (name, set) in [
@@ -159,5 +159,5 @@ fn facts(calls: &Calls) -> Value {
             out.insert(name.into(), count.into());
         }
     }
-    Value::Object(out)
+    out
 }
