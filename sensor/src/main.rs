@@ -52,15 +52,22 @@ fn main() -> ExitCode {
             return if error.use_stderr() { code(exit::USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    match execute(cli.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if !failure.was_reported() {
-                tell!("umbra: {failure}");
-            }
-            code(failure.code())
-        }
+    code(told(execute(cli.command)))
+}
+
+/// The exit code of a result, whose one line is printed.
+fn told(result: Result<(), Failure>) -> i32 {
+    let Err(failure) = result else { return 0 };
+    if !failure.was_reported() {
+        tell!("umbra: {failure}");
     }
+    failure.code()
+}
+
+/// Ends the process although threads of it cannot be ended.
+#[cfg(feature = "live")]
+fn leave(result: Result<(), Failure>) -> ! {
+    std::process::exit(told(result))
 }
 
 /// A bug costs the flow that met it (F099) and one line: where it is, and not what it met, which is captured data.

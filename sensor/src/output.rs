@@ -107,6 +107,16 @@ impl Output {
         self.lost.store(taken.saturating_sub(self.written()), Ordering::Relaxed);
     }
 
+    /// Gives up on a sink that a write is stuck in: what it was not seen to take is lost. The lock is the stuck writer's.
+    #[cfg(feature = "live")]
+    pub(crate) fn abandon(&self) {
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.lost.store(taken.saturating_sub(self.written()), Ordering::Relaxed);
+        if let Ok(mut first) = self.error.lock() {
+            first.get_or_insert_with(|| "whoever reads them has stopped reading".into());
+        }
+    }
+
     /// Opens the file that a new configuration names, and goes on with it: also what a log rotation asks for.
     #[cfg(feature = "live")]
     pub(crate) fn reopen(&self, config: &crate::config::Output) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use umbra_capture::live::{self, LiveConfig, LiveSource, LiveStats, Notice};
 use umbra_capture::privileges::{Privileges, drop_privileges};
 use umbra_discovery::Endpoint;
 use umbra_event::Source;
-use umbra_pipeline::{Counters, Worker};
+use umbra_pipeline::{Counters, Inventory, Worker};
 use umbra_wire::Timestamp;
 
 use crate::catalogue::Catalogue;
@@ -60,6 +60,7 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         let (queue, waiting) = bounded::<Lines>(WRITER_QUEUE);
         let (give_back, spare) = bounded::<Vec<u8>>(WRITER_QUEUE);
         let session = &session;
+        let unwritten = waiting.clone();
         let writer = spawn(scope, "umbra-writer", move || write(session, &waiting, &give_back))?;
         let mut threads: Vec<ScopedJoinHandle<'_, Worker>> = Vec::new();
         let (snapshots, taken) = bounded::<(usize, Vec<Endpoint>)>(sources.len());
@@ -103,23 +104,48 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         for stop in &stops {
             stop.stop();
         }
-        let workers = threads.into_iter().map(|thread| thread.join().map_err(|_| worker_panicked())).collect();
+        let workers = threads.into_iter().map(|thread| thread.join().map_err(|_| worker_panicked()));
+        let workers = workers.collect::<Result<Vec<Worker>, Failure>>()?;
+        let until = Instant::now() + LAST_LINES;
+        while !writer.is_finished() {
+            if Instant::now() > until {
+                // It sits in a write that a reader of stdout, or a dead network disk, does not let go on: nothing ends that
+                // but the end of the process.
+                unwritten.try_iter().for_each(|lines| session.output.lose(lines.count));
+                session.output.abandon();
+                let ended = end(args, session, &status, &mut inventory, &mut state, &workers);
+                crate::leave(ended);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         writer.join().map_err(|_| worker_panicked())?;
-        workers
+        Ok(workers)
     })?;
     report_notices(&status, &config);
     session.output.finish();
     drop(saver);
-    for worker in &workers {
+    end(args, &session, &status, &mut inventory, &mut state, &workers)
+}
+
+/// What is left to do when all events are written, or given up.
+fn end(
+    args: &crate::cli::Run,
+    session: &Session,
+    status: &[Status],
+    inventory: &mut Inventory,
+    state: &mut Option<State>,
+    workers: &[Worker],
+) -> Result<(), Failure> {
+    for worker in workers {
         inventory.add(worker);
     }
     inventory.settle();
     if !args.common.quiet {
-        let (_, stats) = together(&status);
+        let (_, stats) = together(status);
         session::live_summary(inventory.counters(), &stats, &session.output);
     }
-    let saved = State::save(&mut state, &inventory);
-    session.print_inventory(&inventory)?;
+    let saved = State::save(state, inventory);
+    session.print_inventory(inventory)?;
     saved
 }
 

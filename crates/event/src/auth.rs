@@ -89,6 +89,9 @@ impl<'a> Credentials<'a> {
             (AuthKind::Oauth1, parameter(rest, b"oauth_token").or_else(|| parameter(rest, b"oauth_consumer_key")))
         } else if is(b"signature") {
             (AuthKind::HttpSignature, parameter(rest, b"keyid"))
+        } else if is(b"hawk") {
+            // Nonce and MAC differ with each request.
+            (AuthKind::Other, parameter(rest, b"id"))
         } else if is(b"dpop") {
             (AuthKind::Dpop, Some(rest))
         } else if is(b"apikey") || is(b"api-key") || is(b"key") {
@@ -341,10 +344,11 @@ mod tests {
                 Some(b"AKIDEXAMPLE"),
             ),
             (b"OAuth oauth_consumer_key=\"dpf43f\", oauth_token=\"nnch\"", Oauth1, Some(b"nnch")),
+            (b"Hawk id=\"dh37\", ts=\"135\", nonce=\"j4h\", mac=\"6R4r\"", Other, Some(b"dh37")),
             (b"Signature keyId=\"k1\",signature=\"x\"", HttpSignature, Some(b"k1")),
             (b"DPoP tok", Dpop, Some(b"tok")),
             (b"ApiKey k", ApiKey, Some(b"k")),
-            (b"Hawk id=\"1\"", Other, Some(b"Hawk id=\"1\"")),
+            (b"Voucher id=\"1\"", Other, Some(b"Voucher id=\"1\"")),
             (b"s3cr3t", Other, Some(b"s3cr3t")),
             (b"", Other, None),
         ] {

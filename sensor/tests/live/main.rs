@@ -317,6 +317,27 @@ fn f102_a_sink_that_fails_while_listening() {
     assert!(!stderr.contains("umbra:"), "{stderr}");
 }
 
+/// A reader that keeps the pipe open and does not read holds no stop up: the inventory is saved, the loss is told.
+#[test]
+fn f097_a_reader_that_has_stopped_reading() {
+    let Some(lab) = Lab::open("stuck") else { return };
+    let (fifo, state) = (lab.dir.join("fifo"), lab.dir.join("state"));
+    assert!(process::sh(&format!("mkfifo {}", fifo.display())));
+    let reader = fs::File::options().read(true).write(true).open(&fifo).unwrap();
+    let mut sensor = lab.sensor(&["-e", fifo.to_str().unwrap(), "--state", state.to_str().unwrap()]);
+    let requests = 2000;
+    let uris = uris(&lab, 80);
+    assert!(lab.load(&format!("h2load --h1 -c 4 -n {requests} -i {uris}")).wait().unwrap().success());
+    let log = sensor.stop_with(74);
+    let [written, lost] = [" events written", " events lost"].map(|what| told(&log, what));
+    assert_eq!(written + lost, requests, "{log}");
+    assert!(lost > 0 && log.contains("has stopped reading"), "{log}");
+    drop(reader);
+    let words = ["inventory", "--state", state.to_str().unwrap(), "--format", "json"];
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_umbra")).args(words).output().unwrap();
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("/api/v1/users"), "{output:?}");
+}
+
 /// Killed without warning it loses no more than it had not saved, and the next start goes on from there; others read meanwhile.
 #[test]
 fn f086_a_killed_sensor_keeps_the_inventory() {
