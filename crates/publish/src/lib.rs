@@ -1,13 +1,13 @@
-//! Where events go: JSON lines to a file or stdout, HAR 1.2 to a file.
+//! Where events go: JSON lines to a file or stdout, HAR 1.2 to a file, and `kafka` (a feature).
 //!
 //! Workers encode events themselves, into buffers of their own; a sink takes whole buffers. So nothing here runs on the packet
 //! path, and a sink that is slow or broken costs events, which it counts, and never packets.
-//!
-//! Left out: Kafka, which needs a spool first.
 #![forbid(unsafe_code)]
 
 mod har;
 mod json_lines;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 
 pub use har::{Har, HarBuffer};
 pub use json_lines::{JsonLines, Open, Rotation};

@@ -39,7 +39,7 @@ const ROOMS: &[Room] = &[
         &["umbra-event", "umbra-discovery", "umbra-http", "umbra-flow", "umbra-wire", "umbra-openapi"],
     ),
     io("umbra-capture", "crates/capture", &["umbra-wire"]),
-    io("umbra-publish", "crates/publish", &["umbra-event"]),
+    io("umbra-publish", "crates/publish", &["umbra-event", "umbra-store"]),
     io("umbra-store", "crates/store", &[]),
     io(
         "umbra",
