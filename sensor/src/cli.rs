@@ -52,6 +52,9 @@ pub(crate) struct Common {
     /// Write one JSON event per transaction to FILE, or to stdout with `-`.
     #[arg(short, long, value_name = "FILE|-")]
     pub(crate) events: Option<PathBuf>,
+    /// Which routes the events of a replay carry.
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) routes: Option<Routes>,
     /// Write the transactions as HAR 1.2 to FILE, redacted as the events are.
     #[arg(long, value_name = "FILE")]
     pub(crate) har: Option<PathBuf>,
@@ -135,6 +138,7 @@ impl Diff {
             config: self.config.clone(),
             print_config: false,
             events: None,
+            routes: None,
             har: None,
             state: None,
             format: Some(Format::None),
@@ -350,6 +354,17 @@ pub(crate) enum Format {
     Csv,
     /// Nothing.
     None,
+}
+
+/// Which routes events carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Routes {
+    /// Those of the inventory: events are written when all is read.
+    #[default]
+    Final,
+    /// Those known by then: events are written as packets come, for a pipe that goes on.
+    Known,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]

@@ -213,6 +213,8 @@ impl Default for Inventory {
 pub(crate) struct Output {
     /// JSON events: a file, or `-` for stdout.
     pub(crate) events: Option<PathBuf>,
+    /// Which routes the events of a replay carry; those of `run` have the ones known by then.
+    pub(crate) routes: cli::Routes,
     /// `run` begins a new events file at this size, MiB; 0: never.
     pub(crate) rotate_mib: u64,
     /// Rotated files kept.
@@ -225,7 +227,14 @@ pub(crate) struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Output { events: None, rotate_mib: 256, rotate_files: 8, har: None, format: Format::Table }
+        Output {
+            events: None,
+            routes: cli::Routes::Final,
+            rotate_mib: 256,
+            rotate_files: 8,
+            har: None,
+            format: Format::Table,
+        }
     }
 }
 
@@ -346,6 +355,9 @@ impl Config {
         }
         if let Some(events) = &common.events {
             self.output.events = Some(events.clone());
+        }
+        if let Some(routes) = common.routes {
+            self.output.routes = routes;
         }
         if let Some(har) = &common.har {
             self.output.har = Some(har.clone());

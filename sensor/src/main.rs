@@ -14,6 +14,7 @@ mod config;
 mod diff;
 mod dispatch;
 mod exit;
+mod held;
 mod key;
 mod library;
 mod output;

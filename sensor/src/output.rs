@@ -3,15 +3,20 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use umbra_discovery::EndpointKey;
 use umbra_event::Event;
-use umbra_pipeline::{Encode, JsonLine};
+use umbra_pipeline::{DeferredLine, Encode, Inventory, JsonLine, Settling};
 use umbra_publish::{EventSink as _, Har, HarBuffer, JsonLines, Open, Rotation};
 
 use crate::exit::{self, Failure};
+use crate::held::Held;
+
+/// Bytes of settled lines handed to the sink at once.
+const PORTION: usize = 256 << 10;
 
 enum Sink {
     Lines(JsonLines),
@@ -22,6 +27,8 @@ enum Sink {
 /// The sink of a run, shared by its workers.
 pub(crate) struct Output {
     sink: Option<Mutex<Sink>>,
+    /// Lines that wait for their routes; `None`: none do.
+    held: Option<Mutex<Held>>,
     /// Lost before they reached the sink.
     lost_before: AtomicU64,
     /// Handed to the sink.
@@ -49,6 +56,7 @@ impl Output {
             (None, None) => None,
         };
         Ok(Output {
+            held: None,
             sink: sink.map(Mutex::new),
             lost_before: AtomicU64::new(0),
             taken: AtomicU64::new(0),
@@ -64,28 +72,79 @@ impl Output {
     /// What turns events into what the sink takes.
     pub(crate) fn encoder(&self) -> Option<Box<dyn Encode>> {
         self.sink.as_ref()?;
-        Some(if self.har { Box::<HarEntry>::default() } else { Box::<JsonLine>::default() })
+        Some(match (self.har, &self.held) {
+            (true, _) => Box::<HarEntry>::default(),
+            (false, Some(_)) => Box::<DeferredLine>::default(),
+            (false, None) => Box::<JsonLine>::default(),
+        })
+    }
+
+    /// Lets lines wait until [`settle`](Self::settle). What there is no room for in memory goes to the disk in `directory`.
+    pub(crate) fn defer(&mut self, directory: PathBuf) {
+        // A HAR entry has no route.
+        if self.sink.is_some() && !self.har {
+            self.held = Some(Mutex::new(Held::new(directory)));
+        }
+    }
+
+    /// Writes the lines that waited, with the routes of a settled inventory.
+    pub(crate) fn settle(&mut self, inventory: &Inventory, hash_seed: [u64; 4]) {
+        let Some(held) = self.held.take() else { return };
+        let held = held.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut settling = Settling::new(inventory.settled(), hash_seed);
+        let mut out = Vec::with_capacity(PORTION * 2);
+        let drained = held.drain(|waiting| {
+            let (mut taken, mut rest) = (0, waiting);
+            while !self.is_closed() {
+                out.clear();
+                let (bytes, lines) = settling.settle(rest, PORTION, &mut out);
+                if lines == 0 {
+                    return taken;
+                }
+                self.send(&out, lines);
+                taken += bytes;
+                rest = rest.get(bytes..).unwrap_or_default();
+            }
+            // Nobody reads any more: the rest is passed over.
+            waiting.len()
+        });
+        if let Err(error) = drained {
+            self.note(&error);
+        }
     }
 
     /// Writes whole records. A failing sink loses them, counted; the first error is kept for the end.
     pub(crate) fn write(&self, bytes: &[u8], count: u64) {
-        if count > 0 {
-            self.taken.fetch_add(count, Ordering::Relaxed);
-            self.with_sink(|sink| match sink {
-                Sink::Lines(lines) => lines.write(bytes, count),
-                Sink::Har(Some(har)) => match har.write(bytes) {
-                    Ok(()) => {
-                        self.written.fetch_add(count, Ordering::Relaxed);
-                        Ok(())
-                    }
-                    Err(error) => {
-                        self.lost.fetch_add(count, Ordering::Relaxed);
-                        Err(error)
-                    }
-                },
-                Sink::Har(None) => Ok(()),
-            });
+        if count == 0 {
+            return;
         }
+        self.taken.fetch_add(count, Ordering::Relaxed);
+        match &self.held {
+            None => self.send(bytes, count),
+            Some(held) => {
+                let mut held = held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if let Err(error) = held.append(bytes) {
+                    self.note(&error);
+                }
+            }
+        }
+    }
+
+    fn send(&self, bytes: &[u8], count: u64) {
+        self.with_sink(|sink| match sink {
+            Sink::Lines(lines) => lines.write(bytes, count),
+            Sink::Har(Some(har)) => match har.write(bytes) {
+                Ok(()) => {
+                    self.written.fetch_add(count, Ordering::Relaxed);
+                    Ok(())
+                }
+                Err(error) => {
+                    self.lost.fetch_add(count, Ordering::Relaxed);
+                    Err(error)
+                }
+            },
+            Sink::Har(None) => Ok(()),
+        });
     }
 
     /// Hands what is buffered to the operating system.
@@ -182,11 +241,14 @@ impl Output {
             Ok(()) => {}
             // `umbra … | head`: the reader has what it wanted.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed.store(true, Ordering::Relaxed),
-            Err(error) => {
-                if let Ok(mut first) = self.error.lock() {
-                    first.get_or_insert_with(|| error.to_string());
-                }
-            }
+            Err(error) => self.note(&error),
+        }
+    }
+
+    /// The first error is kept.
+    fn note(&self, error: &io::Error) {
+        if let Ok(mut first) = self.error.lock() {
+            first.get_or_insert_with(|| error.to_string());
         }
     }
 }
@@ -198,7 +260,7 @@ struct HarEntry {
 }
 
 impl Encode for HarEntry {
-    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+    fn encode(&mut self, event: &Event<'_>, _: Option<EndpointKey<'_>>, out: &mut Vec<u8>) -> bool {
         self.entry.clear();
         self.entry.push(event);
         if self.entry.entries == 0 {

@@ -1,6 +1,6 @@
 //! `umbra replay`: capture files through one worker in this thread, or through several fed by it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use umbra_capture::file::{Batch, FileSet, Options};
@@ -8,6 +8,7 @@ use umbra_event::Source;
 use umbra_pipeline::{Inventory, Worker};
 use umbra_wire::{Packet, PacketClock, Timestamp};
 
+use crate::cli::Routes;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::exit::{self, Failure};
@@ -42,7 +43,10 @@ pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Co
     let mut state = State::open(config)?;
     let file_key = config.redaction.key_file.as_deref().map(|file| key::fleet_key(Some(file))).transpose()?;
     let key = State::fleet_key(state.as_mut(), file_key)?;
-    let session = Session::open(config, key, Source::Replay, false)?;
+    let mut session = Session::open(config, key, Source::Replay, false)?;
+    if config.output.routes == Routes::Final {
+        session.output.defer(room_for_events(config));
+    }
     let stop = signals::stop_flag();
     let options = Options { filter: config.capture.filter.clone(), stop, ..Options::default() };
     let mut files = FileSet::open(paths, options).map_err(|error| session::capture_failure(&error))?;
@@ -55,12 +59,13 @@ pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Co
     };
     let Packets { progress, first_failure, packets, .. } = source;
     progress.finish();
-    session.output.finish();
     let mut inventory = session.inventory(workers.len(), state.as_ref())?;
     for worker in &workers {
         inventory.add(worker);
     }
     inventory.settle();
+    session.output.settle(&inventory, session.pipeline.discovery.hash_seed);
+    session.output.finish();
     if !common.quiet {
         let (megabytes, seconds) = (files.progress().bytes_read as f64 / 1e6, started.elapsed().as_secs_f64());
         tell!("{packets} packets read, {megabytes:.1} MB in {seconds:.2} s");
@@ -68,6 +73,13 @@ pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Co
     }
     State::save(&mut state, &inventory)?;
     Ok(Gathered { inventory, session, failure: first_failure })
+}
+
+/// Where events may wait: where they, or the state, will be written in the end, there should be room for them.
+fn room_for_events(config: &Config) -> PathBuf {
+    let beside = config.output.events.as_deref().filter(|path| path.is_file()).and_then(Path::parent);
+    let beside = beside.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    beside.or(config.state.directory.as_deref()).map_or_else(std::env::temp_dir, Path::to_path_buf)
 }
 
 /// Batches of packets; a damaged file is reported and the others go on.

@@ -144,26 +144,31 @@ fn f105_check_finds_what_would_fail_at_the_start() {
     assert!(!full.exists(), "checking makes nothing");
 }
 
-/// `tcpdump -w - | umbra replay - --events -`: events come as packets do, and TERM ends it though no more packets come.
+/// `tcpdump -w - | umbra replay - --routes known --events -`: events come as packets do, and TERM ends it though no more packets
+/// come. Those that wait for their final routes come when the pipe is closed.
 #[test]
 fn f097_a_pipe_that_waits_can_be_stopped_and_holds_nothing_back() {
     let bytes = std::fs::read(capture("pipe.pcap", 30)).unwrap();
-    for workers in ["1", "2"] {
+    for (workers, routes) in [("1", "known"), ("2", "known"), ("1", "final"), ("2", "final")] {
         let mut child = Command::new(BINARY)
-            .args(["replay", "-", "-q", "--format", "none", "-w", workers, "--events", "-"])
+            .args(["replay", "-", "-q", "--format", "none", "-w", workers, "--events", "-", "--routes", routes])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut input = child.stdin.take().unwrap();
-        input.write_all(&bytes).unwrap();
+        let mut input = child.stdin.take();
+        input.as_mut().unwrap().write_all(&bytes).unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        for _ in 0..30 {
-            assert!(lines.next().unwrap().unwrap().starts_with('{'));
+        let mut expect_all = || (0..30).for_each(|_| assert!(lines.next().unwrap().unwrap().starts_with('{')));
+        if routes == "known" {
+            expect_all();
+            let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+            assert!(stopped.success());
+        } else {
+            drop(input.take());
+            expect_all();
         }
-        let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-        assert!(stopped.success());
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{workers} workers");
         drop(input);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use umbra_wire::Timestamp;
 
 use crate::clients::Clients;
+use crate::endpoint_key::{EndpointKey, split_operation};
 use crate::latency::Latency;
 use crate::learnt::Learnt;
 use crate::origin::Origin;
@@ -122,6 +123,11 @@ impl Endpoint {
         &self.key
     }
 
+    /// What it is known by.
+    pub fn endpoint_key(&self) -> EndpointKey<'_> {
+        EndpointKey { style: self.style, bytes: &self.key, host_len: self.host_len, method_len: self.method_len }
+    }
+
     /// Canonical host of the service.
     pub fn host(&self) -> &str {
         text(&self.key[..usize::from(self.host_len)])
@@ -197,14 +203,6 @@ impl Endpoint {
             (ours @ None, Some(theirs)) => *ours = Some(theirs.clone()),
             (_, None) => {}
         }
-    }
-}
-
-/// Route and operation of the end of a key.
-pub(crate) fn split_operation(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match bytes.iter().position(|&byte| byte == 0) {
-        Some(zero) => (&bytes[..zero], Some(&bytes[zero + 1..])),
-        None => (bytes, None),
     }
 }
 

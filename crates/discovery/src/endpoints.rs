@@ -13,7 +13,8 @@ use umbra_wire::Timestamp;
 
 use crate::classify::Pattern;
 use crate::coarse::{self, coarsen};
-use crate::endpoint::{Endpoint, split_operation};
+use crate::endpoint::Endpoint;
+use crate::endpoint_key::{EndpointKey, Settled, split_operation};
 use crate::hosts::{self, Hosts};
 use crate::learnt::Learnt;
 use crate::route;
@@ -146,6 +147,8 @@ pub struct Observed<'a> {
     pub style: Style,
     /// `endpoint_id` and route template; `None` if it is no endpoint or the cap left it out.
     pub endpoint: Option<([u8; 16], &'a [u8])>,
+    /// What that endpoint is known by, also if the cap left it out; `None` if it is no endpoint.
+    pub key: Option<EndpointKey<'a>>,
     /// The operation, where the style has one beside path and method.
     pub operation: Option<&'a [u8]>,
 }
@@ -230,7 +233,7 @@ impl Endpoints {
         self.counters.transactions += 1;
         let Some(request) = &transaction.request else {
             self.counters.orphan_responses += 1;
-            return Observed { style: Style::Rest, endpoint: None, operation: None };
+            return Observed { style: Style::Rest, endpoint: None, key: None, operation: None };
         };
         let facts = facts(transaction, request);
         let (mut found, version_field) = classify_marked(&facts);
@@ -244,7 +247,7 @@ impl Endpoints {
             found.style = self.memory.style(request).unwrap_or_default();
         }
         let style = found.style;
-        let nowhere = Observed { style, endpoint: None, operation: None };
+        let nowhere = Observed { style, endpoint: None, key: None, operation: None };
         let (Some(path), false) = (observation.path, observation.method.is_empty()) else {
             self.counters.unknown_path += 1;
             return nowhere;
@@ -270,7 +273,8 @@ impl Endpoints {
         }
         let Some(slot) = self.place(style, host_len, method_len) else {
             self.counters.overflow += 1;
-            return nowhere;
+            let key = EndpointKey { style, bytes: &self.key, host_len, method_len };
+            return Observed { key: Some(key), ..nowhere };
         };
         let Some(Some(endpoint)) = self.slots.get_mut(slot as usize) else { return nowhere };
         count(endpoint, observation);
@@ -292,6 +296,7 @@ impl Endpoints {
             Some(Some(endpoint)) => Observed {
                 style,
                 endpoint: Some((endpoint.id, endpoint.route_bytes())),
+                key: Some(endpoint.endpoint_key()),
                 operation: endpoint.operation_bytes(),
             },
             _ => nowhere,
@@ -332,8 +337,11 @@ impl Endpoints {
     pub fn regrouped(&self, templates: &Templates) -> Endpoints {
         let mut grouped = Endpoints::new(self.config.clone());
         grouped.counters = self.counters;
+        let mut settled = Settled::new(templates, &self.config.pins);
         for endpoint in self.iter() {
-            grouped.merge_under(endpoint, templates);
+            let key = endpoint.endpoint_key();
+            settled.write_key(key, &mut grouped.key);
+            grouped.merge_key(endpoint, key.host_len, key.method_len);
         }
         grouped
     }
@@ -370,24 +378,9 @@ impl Endpoints {
     /// Adds an endpoint to that of the template that is pinned for its place, or else of that in `templates`, or under its own route
     /// where neither has one. Gives the id of what it was added to; `None` if the cap left it out.
     pub fn merge_under(&mut self, endpoint: &Endpoint, templates: &Templates) -> Option<[u8; 16]> {
-        let (host, route) = (endpoint.host(), endpoint.route());
-        let found = match endpoint.style {
-            // A gRPC path names a method, never a resource.
-            Style::Grpc => None,
-            _ => self.config.pins.find(host.as_bytes(), route.as_bytes(), &mut self.segments).or_else(|| {
-                let found = templates.find(host, endpoint.method().as_bytes(), route.as_bytes());
-                found.map(|found| found.template.as_str())
-            }),
-        };
-        let Some(found) = found else { return self.merge_endpoint(endpoint) };
-        self.route.clear();
-        self.route.extend_from_slice(found.as_bytes());
-        let (host_len, method_len) = self.write_key(endpoint.host().as_bytes(), endpoint.method().as_bytes());
-        if let Some(operation) = endpoint.operation_bytes() {
-            self.key.push(0);
-            self.key.extend_from_slice(operation);
-        }
-        self.merge_key(endpoint, host_len, method_len)
+        let (key, pins) = (endpoint.endpoint_key(), Arc::clone(&self.config.pins));
+        Settled::new(templates, &pins).write_key(key, &mut self.key);
+        self.merge_key(endpoint, key.host_len, key.method_len)
     }
 
     /// Adds what an earlier run left out.
@@ -416,18 +409,7 @@ impl Endpoints {
         }
         let method_len = self.key.len() - start;
         self.key.push(0);
-        if is_graphic(&self.route) {
-            self.key.extend_from_slice(&self.route);
-        } else {
-            for &byte in &self.route {
-                if byte.is_ascii_graphic() {
-                    self.key.push(byte);
-                } else {
-                    // What a path may not hold unescaped (RFC 3986 §3.3) is escaped, so that one route has one form.
-                    self.key.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-                }
-            }
-        }
+        push_route(&self.route, &mut self.key);
         (host_len as u16, method_len as u8)
     }
 
@@ -563,6 +545,21 @@ fn is_known(known: &[Pattern], host: &str) -> bool {
 const OPERATION_BYTES: usize = 200;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Appends a route in the one form it has: what a path may not hold unescaped (RFC 3986 §3.3) is escaped.
+pub(crate) fn push_route(route: &[u8], key: &mut Vec<u8>) {
+    if is_graphic(route) {
+        key.extend_from_slice(route);
+        return;
+    }
+    for &byte in route {
+        if byte.is_ascii_graphic() {
+            key.push(byte);
+        } else {
+            key.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+}
 
 /// Printable ASCII without blanks all through? Without an early exit, so that the compiler makes vector code of it.
 fn is_graphic(bytes: &[u8]) -> bool {

@@ -15,6 +15,7 @@ mod clients;
 mod coarse;
 pub mod contract;
 mod endpoint;
+mod endpoint_key;
 mod endpoints;
 mod host;
 mod hosts;
@@ -31,6 +32,7 @@ pub mod version;
 
 pub use clients::Clients;
 pub use endpoint::{Coverage, Endpoint};
+pub use endpoint_key::{EndpointKey, Settled};
 pub use endpoints::{Config, Counters, Endpoints, Observation, Observed};
 pub use host::canonical_host;
 pub use latency::Latency;

@@ -4,6 +4,8 @@
 //! numbers through `itoa`, addresses and times without `fmt`. serde's generic path took several times as long, which at
 //! the rate of one event a transaction would be the biggest single cost of a worker.
 
+use std::ops::Range;
+
 use crate::address::hex128;
 use crate::event::{Api, Auth, Body, Capture, Event, Grpc, PeerMessages, Request, Response, Url, WebSocket};
 use crate::flow_text::{self, FlowText};
@@ -20,10 +22,43 @@ pub struct EventWriter {
     second: SecondText,
 }
 
+/// Where a line holds the two members that may be known better later on: each with its name and the comma behind it, or the empty
+/// place where it belongs. `None`: nothing stands behind it, so it cannot be put there alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// `http.route`.
+    pub route: Option<Range<usize>>,
+    /// `api.endpoint_id`.
+    pub endpoint_id: Option<Range<usize>>,
+}
+
+impl Marks {
+    /// The member `http.route` as it stands at [`route`](Self::route).
+    pub fn write_route(route: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\"route\":");
+        write_string(route, out);
+        out.push(b',');
+    }
+
+    /// The member `api.endpoint_id` as it stands at [`endpoint_id`](Self::endpoint_id).
+    pub fn write_endpoint_id(endpoint_id: [u8; 16], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"\"endpoint_id\":\"");
+        out.extend_from_slice(&hex128(endpoint_id));
+        out.extend_from_slice(b"\",");
+    }
+}
+
 impl EventWriter {
     /// Appends an event as [`Event::write_json`] does.
     pub fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        event.write_line(&mut self.second, out);
+        event.write_line(&mut self.second, &mut Marks::default(), out);
+    }
+
+    /// The same; says where in `out` the members are that may be known better later on.
+    pub fn write_marked(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> Marks {
+        let mut marks = Marks::default();
+        event.write_line(&mut self.second, &mut marks, out);
+        marks
     }
 }
 
@@ -31,10 +66,10 @@ impl Event<'_> {
     /// Appends the event as one line of JSON with its line feed. Never fails: whatever bytes the fields hold, the line is
     /// strictly valid JSON (see [`crate::text`]). Allocates only to grow `out`.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        self.write_line(&mut SecondText::default(), out);
+        self.write_line(&mut SecondText::default(), &mut Marks::default(), out);
     }
 
-    fn write_line(&self, second: &mut SecondText, out: &mut Vec<u8>) {
+    fn write_line(&self, second: &mut SecondText, marks: &mut Marks, out: &mut Vec<u8>) {
         out.reserve(TYPICAL_BYTES);
         let mut digits = itoa::Buffer::new();
         let tx_index = digits.format(self.tx_index).as_bytes();
@@ -57,9 +92,9 @@ impl Event<'_> {
         if let Some(url) = &self.url {
             write_url(url, out);
         }
-        self.write_http(out);
+        self.write_http(marks, out);
         self.write_timing(out);
-        write_api(&self.api, out);
+        write_api(&self.api, marks, out);
         if let Some(grpc) = &self.grpc {
             write_grpc(grpc, out);
         }
@@ -90,21 +125,23 @@ impl Event<'_> {
         out.extend_from_slice(b"}\n");
     }
 
-    fn write_http(&self, out: &mut Vec<u8>) {
+    fn write_http(&self, marks: &mut Marks, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"http\":{");
-        let mut separator: &[u8] = b"";
+        let start = out.len();
         if let Some(route) = self.route {
-            out.extend_from_slice(b"\"route\":");
-            write_string(route, out);
-            separator = b",";
+            Marks::write_route(route, out);
+        }
+        match (&self.request, &self.response) {
+            (None, None) => out.truncate(out.len() - usize::from(self.route.is_some())),
+            _ => marks.route = Some(start..out.len()),
         }
         if let Some(request) = &self.request {
-            out.extend_from_slice(separator);
             write_request(request, out);
-            separator = b",";
         }
         if let Some(response) = &self.response {
-            out.extend_from_slice(separator);
+            if self.request.is_some() {
+                out.push(b',');
+            }
             write_response(response, out);
         }
         out.push(b'}');
@@ -283,31 +320,32 @@ fn write_message(header_bytes: Option<u64>, headers: Option<&HeaderJson>, body: 
     out.extend_from_slice(if body.complete { b",\"complete\":true}}" } else { b",\"complete\":false}}" });
 }
 
-fn write_api(api: &Api<'_>, out: &mut Vec<u8>) {
-    let mut separator: &[u8] = b",\"api\":{";
+fn write_api(api: &Api<'_>, marks: &mut Marks, out: &mut Vec<u8>) {
+    if api.endpoint_id.is_none() && api.style.is_none() && api.operation.is_none() {
+        return;
+    }
+    out.extend_from_slice(b",\"api\":{");
+    let start = out.len();
     if let Some(endpoint_id) = api.endpoint_id {
-        out.extend_from_slice(separator);
-        out.extend_from_slice(b"\"endpoint_id\":\"");
-        out.extend_from_slice(&hex128(endpoint_id));
-        out.push(b'"');
-        separator = b",";
+        Marks::write_endpoint_id(endpoint_id, out);
+    }
+    match (api.style, api.operation) {
+        (None, None) => out.truncate(out.len() - 1),
+        _ => marks.endpoint_id = Some(start..out.len()),
     }
     if let Some(style) = api.style {
-        out.extend_from_slice(separator);
         out.extend_from_slice(b"\"style\":\"");
         out.extend_from_slice(style.name().as_bytes());
         out.push(b'"');
-        separator = b",";
     }
     if let Some(operation) = api.operation {
-        out.extend_from_slice(separator);
+        if api.style.is_some() {
+            out.push(b',');
+        }
         out.extend_from_slice(b"\"operation\":");
         write_string(operation, out);
-        separator = b",";
     }
-    if separator == b"," {
-        out.push(b'}');
-    }
+    out.push(b'}');
 }
 
 fn write_grpc(grpc: &Grpc, out: &mut Vec<u8>) {

@@ -32,7 +32,7 @@ pub mod text;
 mod time;
 
 pub use address::write_ip;
-pub use encode::EventWriter;
+pub use encode::{EventWriter, Marks};
 pub use event::{
     Api, ApiStyle, Auth, AuthKind, AuthLocation, Body, Capture, Event, Grpc, Peer, PeerMessages, ProtocolVersion,
     Request, Response, Sensor, Source, Upgrade, Url, UrlScheme, WebSocket,

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use umbra_discovery::routes::{Pins, Routes};
-use umbra_discovery::{Endpoint, Endpoints};
+use umbra_discovery::routes::{Pins, Routes, Templates};
+use umbra_discovery::{Endpoint, Endpoints, Settled};
 
 use crate::counters::Counters;
 use crate::worker::Worker;
@@ -14,6 +14,7 @@ pub struct Inventory {
     endpoints: Endpoints,
     routes: Option<Routes>,
     pins: Arc<Pins>,
+    templates: Templates,
     counters: Counters,
 }
 
@@ -24,8 +25,13 @@ impl Inventory {
         config.endpoints = config.endpoints.saturating_mul(workers.max(1));
         config.unconfirmed = config.unconfirmed.saturating_mul(workers.max(1));
         config.endpoints_per_service = config.endpoints_per_service.saturating_mul(workers.max(1));
-        let pins = Arc::clone(&config.pins);
-        Inventory { pins, endpoints: Endpoints::new(config), routes: None, counters: Counters::default() }
+        Inventory {
+            pins: Arc::clone(&config.pins),
+            endpoints: Endpoints::new(config),
+            routes: None,
+            templates: Templates::default(),
+            counters: Counters::default(),
+        }
     }
 
     /// Adds what a worker has learnt.
@@ -52,14 +58,21 @@ impl Inventory {
     /// Once, after everything was added:
     /// what is added later stands under the templates that a worker knows.
     pub fn settle(&mut self) {
-        let templates = self.routes.as_ref().map(|routes| routes.templates(self.pins.list())).unwrap_or_default();
-        self.endpoints = self.endpoints.regrouped(&templates);
+        if let Some(routes) = &self.routes {
+            self.templates = routes.templates(self.pins.list());
+        }
+        self.endpoints = self.endpoints.regrouped(&self.templates);
         self.endpoints.settle();
     }
 
     /// What was learnt of the routes; `None` before a worker was added.
     pub fn routes(&self) -> Option<&Routes> {
         self.routes.as_ref()
+    }
+
+    /// Where endpoints stand since [`settle`](Self::settle).
+    pub fn settled(&self) -> Settled<'_> {
+        Settled::new(&self.templates, &self.pins)
     }
 
     /// Counters of all workers.

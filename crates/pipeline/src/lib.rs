@@ -8,6 +8,7 @@
 
 mod config;
 mod counters;
+mod deferred;
 mod identity;
 mod inventory;
 mod output;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use config::{Config, EventConfig};
 pub use counters::Counters;
+pub use deferred::{DeferredLine, Settling};
 pub use inventory::Inventory;
 pub use output::{Encode, JsonLine, Output};
 pub use worker::{SHED_LEVELS, Worker};

@@ -1,11 +1,13 @@
 //! Records on their way out of a worker.
 
+use umbra_discovery::EndpointKey;
 use umbra_event::{Event, EventWriter};
 
 /// Turns an event into bytes of some format.
 pub trait Encode: Send {
-    /// Appends the event to `out`, which holds whole records and nothing else. False if the format cannot say it.
-    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool;
+    /// Appends the event to `out`, which holds whole records and nothing else. False if the format cannot say it. `key` is what the
+    /// event's endpoint is known by, `None` if it has none.
+    fn encode(&mut self, event: &Event<'_>, key: Option<EndpointKey<'_>>, out: &mut Vec<u8>) -> bool;
 }
 
 /// One JSON event a line.
@@ -15,7 +17,7 @@ pub struct JsonLine {
 }
 
 impl Encode for JsonLine {
-    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+    fn encode(&mut self, event: &Event<'_>, _: Option<EndpointKey<'_>>, out: &mut Vec<u8>) -> bool {
         self.writer.write(event, out);
         true
     }

@@ -263,7 +263,7 @@ impl Recorder {
             }
             event.flow_text = identity.text.as_ref();
         }
-        if encoder.encode(&event, &mut self.output.bytes) {
+        if encoder.encode(&event, observed.key, &mut self.output.bytes) {
             self.output.count += 1;
             self.events += 1;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use umbra_discovery::EndpointKey;
 use umbra_event::Event;
 use umbra_pipeline::{Config, Encode, JsonLine, SHED_LEVELS, Worker};
 use umbra_testkit::{Conversation, Trace};
@@ -57,7 +58,7 @@ struct Poisoned {
 }
 
 impl Encode for Poisoned {
-    fn encode(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+    fn encode(&mut self, event: &Event<'_>, _: Option<EndpointKey<'_>>, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         event.write_json(out);
         let line = &out[start..];
