@@ -63,6 +63,7 @@ pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Co
     for worker in &workers {
         inventory.add(worker);
     }
+    let saved = State::save(&mut state, &inventory, &session.pipeline.event.redaction);
     inventory.settle();
     session.output.settle(&inventory, session.pipeline.discovery.hash_seed);
     session.output.finish();
@@ -71,7 +72,7 @@ pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Co
         tell!("{packets} packets read, {megabytes:.1} MB in {seconds:.2} s");
         session::summary(inventory.counters(), &session.output);
     }
-    State::save(&mut state, &inventory)?;
+    saved?;
     Ok(Gathered { inventory, session, failure: first_failure })
 }
 

@@ -139,12 +139,12 @@ fn end(
     for worker in workers {
         inventory.add(worker);
     }
+    let saved = State::save(state, inventory, &session.pipeline.event.redaction);
     inventory.settle();
     if !args.common.quiet {
         let (_, stats) = together(status);
         session::live_summary(inventory.counters(), &stats, &session.output);
     }
-    let saved = State::save(state, inventory);
     session.print_inventory(inventory)?;
     saved
 }

@@ -58,7 +58,9 @@ impl Session {
     pub(crate) fn inventory(&self, workers: usize, state: Option<&State>) -> Result<Inventory, Failure> {
         let mut inventory = Inventory::new(self.pipeline.discovery.clone(), workers.saturating_add(1));
         if let Some(state) = state {
-            state.restore(&mut inventory)?;
+            let umbra_pipeline::Config { discovery, routes, .. } = &self.pipeline;
+            let (key, hash_seed) = (discovery.value_key, discovery.hash_seed);
+            state.restore(&mut inventory, umbra_discovery::routes::Config { key, hash_seed, ..*routes })?;
         }
         Ok(inventory)
     }

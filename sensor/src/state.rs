@@ -6,8 +6,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use umbra_discovery::routes::{self, Routes, Snapshot};
 use umbra_discovery::{Counters, Endpoint, EndpointState};
 use umbra_event::FleetKey;
+use umbra_event::redact::{Redaction, Reveal};
 use umbra_pipeline::Inventory;
 use umbra_store::{Codec, Reading, Store, Unreadable};
 
@@ -82,6 +84,26 @@ impl Codec for KeyFingerprint {
     fn merge(_: &mut [u8; 8], _: [u8; 8]) {}
 }
 
+/// The rows of what was learnt of routes, one for each service: words as text where redaction lets them pass, else their hashes.
+struct RouteEvidence;
+
+impl Codec for RouteEvidence {
+    type Value = Snapshot;
+    const KIND: &'static str = "routes";
+    const VERSION: u32 = 1;
+
+    fn write(value: &Snapshot, out: &mut Vec<u8>) {
+        let _ = serde_json::to_writer(out, value);
+    }
+
+    fn read(_: u32, bytes: &[u8]) -> Result<Snapshot, Unreadable> {
+        serde_json::from_slice(bytes).map_err(|_| Unreadable)
+    }
+
+    /// Rows are written whole: what they hold is merged by [`Routes`].
+    fn merge(_: &mut Snapshot, _: Snapshot) {}
+}
+
 /// Key of an endpoint's row. The id tells operations of one route apart, the route what the id leaves out.
 fn row_key(endpoint: &Endpoint) -> Vec<u8> {
     let id = endpoint.id_hex();
@@ -151,17 +173,19 @@ impl State {
     }
 
     /// Adds what earlier runs found.
-    pub(crate) fn restore(&self, inventory: &mut Inventory) -> Result<(), Failure> {
-        let unreadable = restore(&self.store, inventory)?;
+    pub(crate) fn restore(&self, inventory: &mut Inventory, routes: routes::Config) -> Result<(), Failure> {
+        let unreadable = restore(&self.store, inventory, routes)?;
         if unreadable > 0 {
             tell!("umbra: warning: {unreadable} rows of {} cannot be read", self.store.file().display());
         }
         Ok(())
     }
 
-    /// Makes the inventory what is kept. `None` keeps nothing.
-    pub(crate) fn save(state: &mut Option<State>, inventory: &Inventory) -> Result<(), Failure> {
+    /// Makes the inventory what is kept. `None` keeps nothing. To be called before the inventory is settled: the templates are
+    /// decided anew whenever it is read, on the evidence of all runs, so endpoints are kept as the workers told them apart.
+    pub(crate) fn save(state: &mut Option<State>, inventory: &Inventory, redaction: &Redaction) -> Result<(), Failure> {
         let Some(state) = state else { return Ok(()) };
+        let redaction = Redaction::new(redaction.key().clone(), Reveal::default());
         let mut newest = 0;
         let write = |store: &mut Store| -> Result<(), umbra_store::Error> {
             let mut writing = store.begin()?;
@@ -171,11 +195,24 @@ impl State {
                 writing.put::<Endpoints>(&row_key(endpoint), endpoint, endpoint.last_seen.nanos())?;
             }
             writing.put::<LeftOut>(b"", inventory.endpoint_counters(), newest)?;
+            writing.clear::<RouteEvidence>()?;
+            for (service, evidence) in
+                inventory.routes().into_iter().flat_map(|it| it.evidence(|word| passes(&redaction, word)))
+            {
+                writing.put::<RouteEvidence>(service.as_bytes(), &evidence, newest)?;
+            }
             writing.commit()
         };
         let mut write = write;
         write(&mut state.store).map_err(|error| failure(&error))
     }
+}
+
+/// Whether redaction shows a word of a path as it is.
+fn passes(redaction: &Redaction, word: &str) -> bool {
+    let mut shown = Vec::with_capacity(word.len());
+    redaction.path(word.as_bytes(), &mut shown);
+    shown == word.as_bytes()
 }
 
 /// A key of the kernel's random generator, that nobody else may read.
@@ -188,12 +225,15 @@ fn make_key(path: &Path) -> io::Result<()> {
 }
 
 /// Adds the rows of a store to an inventory. Says how many cannot be read.
-fn restore(store: &Store, inventory: &mut Inventory) -> Result<u64, Failure> {
-    let Reading { rows, unreadable } = store.read::<Endpoints>().map_err(|error| failure(&error))?;
+fn restore(store: &Store, inventory: &mut Inventory, routes: routes::Config) -> Result<u64, Failure> {
+    let Reading { rows, mut unreadable } = store.read::<Endpoints>().map_err(|error| failure(&error))?;
     rows.iter().for_each(|(_, endpoint)| inventory.restore(endpoint));
     if let Some(counters) = store.read_one::<LeftOut>(b"").map_err(|error| failure(&error))? {
         inventory.restore_left_out(&counters);
     }
+    let evidence = store.read::<RouteEvidence>().map_err(|error| failure(&error))?;
+    unreadable += evidence.unreadable;
+    evidence.rows.into_iter().for_each(|(_, snapshot)| inventory.restore_routes(Routes::restore(routes, snapshot)));
     Ok(unreadable)
 }
 
@@ -211,6 +251,7 @@ pub(crate) fn read_inventory(paths: &[PathBuf], config: &Config) -> Result<Inven
     config.inventory_settings(&mut settings);
     // Nothing that is kept is left out of the print.
     (settings.endpoints, settings.unconfirmed) = (usize::MAX >> 1, usize::MAX >> 1);
+    let routes = routes::Config { services: usize::MAX >> 1, ..routes::Config::default() };
     let mut inventory = Inventory::new(settings, 1);
     let (mut runs, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for path in paths {
@@ -219,7 +260,7 @@ pub(crate) fn read_inventory(paths: &[PathBuf], config: &Config) -> Result<Inven
             return Err(failure(&umbra_store::Error::Overlap { file: path.clone() }));
         }
         keys.extend(store.read_one::<KeyFingerprint>(b"").map_err(|error| failure(&error))?);
-        let unreadable = restore(&store, &mut inventory)?;
+        let unreadable = restore(&store, &mut inventory, routes)?;
         if unreadable > 0 {
             tell!("umbra: warning: {unreadable} rows of {} cannot be read", path.display());
         }

@@ -49,6 +49,14 @@ impl Inventory {
         self.endpoints.merge_endpoint(endpoint);
     }
 
+    /// Adds what an earlier run has learnt of routes.
+    pub fn restore_routes(&mut self, theirs: Routes) {
+        match &mut self.routes {
+            Some(routes) => routes.merge(&theirs),
+            None => self.routes = Some(theirs),
+        }
+    }
+
     /// Adds what an earlier run left out.
     pub fn restore_left_out(&mut self, counters: &umbra_discovery::Counters) {
         self.endpoints.merge_counters(counters);
