@@ -7,12 +7,14 @@ use std::ops::Deref;
 
 use serde_json::{Map, Value};
 use umbra_discovery::classify::{Labels, Place, Rules, Subject, Territory};
+use umbra_discovery::definition::{Definitions, Published};
 use umbra_discovery::schema::describe::{Description, describe_object};
 use umbra_discovery::version::{self, VersionPlace};
 use umbra_discovery::{Endpoint, schema};
 use umbra_event::kafka::EndpointRecord;
 use umbra_event::write_rfc3339;
-use umbra_openapi::{Conformance, SpecSet, Verdict};
+use umbra_openapi::{Bound, Conformance, SpecSet, Verdict};
+use umbra_pipeline::Inventory;
 
 use crate::config::Config;
 use crate::diff;
@@ -25,6 +27,8 @@ pub(crate) struct Row<'a> {
     pub(crate) labels: Labels,
     pub(crate) place: Option<Place>,
     pub(crate) versions: Vec<Version>,
+    /// What it publishes of its service.
+    pub(crate) published: Option<Published>,
     /// What specifications say, if there are any.
     pub(crate) documented: Option<Documented>,
 }
@@ -76,6 +80,8 @@ pub(crate) struct Catalogue {
     territory: Territory,
     library: Library,
     specs: SpecSet,
+    /// Compare with what services publish, too.
+    keep_from_wire: bool,
 }
 
 impl Catalogue {
@@ -90,7 +96,13 @@ impl Catalogue {
             let name = crate::specs::shown(&spec.name);
             tell!("umbra: warning: {name} names no host and is not compared; give hosts in its [[spec]]");
         }
-        Ok(Catalogue { rules: config.rules(), territory: config.services.territory(), library, specs })
+        Ok(Catalogue {
+            keep_from_wire: config.specs.keep_from_wire,
+            rules: config.rules(),
+            territory: config.services.territory(),
+            library,
+            specs,
+        })
     }
 
     /// Reads the specifications again that have changed, and says so.
@@ -108,28 +120,43 @@ impl Catalogue {
     }
 
     /// Verdicts on endpoints that were confirmed, by their place in the list.
-    fn documented(&self, endpoints: &[&Endpoint]) -> BTreeMap<usize, Documented> {
-        if self.library.is_empty() {
+    fn documented(&self, endpoints: &[&Endpoint], published: &Definitions) -> BTreeMap<usize, Documented> {
+        let published: Vec<Bound> = published
+            .iter()
+            .filter(|_| self.keep_from_wire)
+            .filter_map(|(host, path, it)| Some(Bound { spec: it.spec(host, path)?, hosts: vec![host.to_owned()] }))
+            .collect();
+        if self.library.is_empty() && published.is_empty() {
             return BTreeMap::new();
         }
+        let mut all = published;
+        let set = match all.is_empty() {
+            true => &self.specs,
+            false => {
+                // What operators give comes first.
+                let own = self.library.bound().into_iter();
+                &SpecSet::new(own.chain(all.drain(..)).collect())
+            }
+        };
         let confirmed = endpoints.iter().enumerate().filter(|(_, it)| it.confirmed && it.style.is_api());
         let (places, list): (Vec<usize>, Vec<&Endpoint>) = confirmed.unzip();
-        let report = diff::compare(&self.specs, &list);
+        let report = diff::compare(set, &list);
         let of = |verdict: &Verdict| Documented {
             conformance: verdict.conformance,
-            specification: verdict.operation.and_then(|at| Some(self.specs.spec(at)?.name.clone())),
-            operation_id: verdict.operation.and_then(|at| self.specs.operation(at)?.operation_id.clone()),
+            specification: verdict.operation.and_then(|at| Some(set.spec(at)?.name.clone())),
+            operation_id: verdict.operation.and_then(|at| set.operation(at)?.operation_id.clone()),
             drift: verdict.drift.iter().map(|drift| drift.kind.name()).collect(),
         };
         places.into_iter().zip(report.verdicts.iter().map(of)).collect()
     }
 
     /// Rows, in the order of the endpoints.
-    pub(crate) fn rows<'a>(&self, endpoints: &[&'a Endpoint]) -> Vec<Row<'a>> {
+    pub(crate) fn rows<'a>(&self, inventory: &'a Inventory) -> Vec<Row<'a>> {
+        let endpoints: &[&Endpoint] = &inventory.endpoints();
         let places: Vec<BTreeSet<usize>> = endpoints.iter().map(|endpoint| self.places(endpoint)).collect();
         let hosts = self.hosts(endpoints, &places);
         let newest = newest(endpoints);
-        let mut documented = self.documented(endpoints);
+        let mut documented = self.documented(endpoints, inventory.definitions());
         endpoints
             .iter()
             .zip(places)
@@ -145,6 +172,7 @@ impl Catalogue {
                         self.territory.place(endpoint.host(), &servers, host.outside, host.inside)
                     }),
                     versions: versions(endpoint, &newest),
+                    published: Published::of(endpoint),
                     documented: documented.remove(&at),
                 }
             })
@@ -259,6 +287,7 @@ pub(crate) fn add(row: &Row<'_>, record: &mut EndpointRecord) {
         service.insert("clients_inside".into(), row.origin.inside.into());
         service.insert("clients_outside".into(), row.origin.outside.into());
     }
+    record.publishes = row.published.map(|published| published.name().to_owned());
     record.service = (!service.is_empty()).then_some(service);
     record.specification = row.documented.as_ref().map(|documented| {
         let mut out = Map::new();

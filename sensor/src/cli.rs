@@ -214,7 +214,8 @@ pub(crate) struct Inventory {
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Vec<String>,
     /// Only endpoints for which this holds: host, method, route, style, operation, status (`5xx`), confirmed, team, product,
-    /// environment, criticality, owner, tag, place, version, older or specification (`shadow`, `drift`), with `*` for any text. Given several times, all must hold.
+    /// environment, criticality, owner, tag, place, version, older, specification (`shadow`, `drift`) or publishes
+    /// (`openapi`), with `*` for any text. Given several times, all must hold.
     #[arg(long, value_name = "KEY=PATTERN")]
     pub(crate) filter: Vec<crate::select::Filter>,
     /// Only endpoints seen since then: `24h`, `7d`, a day, or a time in UTC such as `2026-01-31T12:00:00Z`.

@@ -398,6 +398,7 @@ impl Config {
         config.operations = self.inventory.operations;
         config.hosts_per_client = self.inventory.hosts_per_client;
         config.known_hosts = self.services.territory().named().cloned().collect();
+        config.keep_definitions = self.specs.keep_from_wire;
         config.pins = std::sync::Arc::new(pins::pins(&self.pin));
     }
 

@@ -164,7 +164,7 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     }
     let inventory = state::read_inventory(&paths, &config)?;
     // Before anything is left out: what is newest, and what goes for a whole service, does not depend on what is shown.
-    let mut endpoints = Catalogue::new(&config)?.rows(&inventory.endpoints());
+    let mut endpoints = Catalogue::new(&config)?.rows(&inventory);
     if !args.host.is_empty() {
         endpoints.retain(|endpoint| args.host.iter().any(|host| endpoint.host().eq_ignore_ascii_case(host)));
     }

@@ -25,7 +25,7 @@ pub(crate) fn write_inventory(
     if format == Format::None {
         return Ok(());
     }
-    write_endpoints(&catalogue.rows(&inventory.endpoints()), inventory.endpoint_counters(), format, out)
+    write_endpoints(&catalogue.rows(inventory), inventory.endpoint_counters(), format, out)
 }
 
 /// Writes endpoints, and what did not become one.
@@ -144,7 +144,7 @@ fn csv(endpoints: &[Row<'_>]) -> String {
     let mut text = String::from(
         "endpoint_id,host,method,route,style,confirmed,requests,unanswered,status_1xx,status_2xx,status_3xx,status_4xx,\
          status_5xx,clients,request_bytes,response_bytes,first_seen,last_seen,incomplete,operation,place,team,product,environment,\
-         criticality,owner,tags,version,newest_version,specification\r\n",
+         criticality,owner,tags,version,newest_version,specification,publishes\r\n",
     );
     for endpoint in endpoints {
         let names = [endpoint.host(), endpoint.method(), endpoint.route()].map(cell);
@@ -184,6 +184,7 @@ fn said(row: &Row<'_>) -> Vec<String> {
     cells.push(version.map_or("", |version| &version.version));
     cells.push(version.and_then(|version| version.newest.as_deref()).unwrap_or_default());
     cells.push(row.documented.as_ref().map_or("", |documented| documented.conformance.name()));
+    cells.push(row.published.map_or("", |published| published.name()));
     cells.into_iter().map(cell).collect()
 }
 
@@ -213,6 +214,9 @@ fn notes(endpoint: &Row<'_>) -> String {
     if let Some(version) = endpoint.older() {
         let newest = version.newest.as_deref().unwrap_or_default();
         parts.push(format!("version {}, newest is {newest}", version.version));
+    }
+    if let Some(published) = endpoint.published {
+        parts.push(format!("publishes {}", published.name().replace('_', " ")));
     }
     if let Some(documented) = &endpoint.documented {
         if documented.conformance != Conformance::Documented {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use umbra_discovery::classify::{Place, matches};
+use umbra_discovery::definition::Published;
 
 use crate::catalogue::Row;
 use crate::cli::Sort;
@@ -30,9 +31,10 @@ enum Key {
     Version,
     Older,
     Specification,
+    Publishes,
 }
 
-const KEYS: [(&str, Key); 17] = [
+const KEYS: [(&str, Key); 18] = [
     ("host", Key::Host),
     ("method", Key::Method),
     ("route", Key::Route),
@@ -50,6 +52,7 @@ const KEYS: [(&str, Key); 17] = [
     ("version", Key::Version),
     ("older", Key::Older),
     ("specification", Key::Specification),
+    ("publishes", Key::Publishes),
 ];
 
 impl std::str::FromStr for Filter {
@@ -83,6 +86,7 @@ impl Filter {
             Key::Place => any_case(endpoint.place.map_or("", Place::name)),
             Key::Version => endpoint.versions.iter().any(|version| any_case(&version.version)),
             Key::Older => any_case(if endpoint.older().is_some() { "true" } else { "false" }),
+            Key::Publishes => any_case(endpoint.published.map_or("", Published::name)),
             Key::Specification => endpoint.documented.as_ref().is_some_and(|documented| {
                 any_case(documented.conformance.name()) || (!documented.drift.is_empty() && any_case("drift"))
             }),

@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use umbra_discovery::definition::Definition;
 use umbra_discovery::routes::{self, Routes, Snapshot};
 use umbra_discovery::{Counters, Endpoint, EndpointState};
 use umbra_event::FleetKey;
@@ -41,6 +42,32 @@ impl Codec for Endpoints {
 
     fn merge(value: &mut Endpoint, other: Endpoint) {
         value.merge(&other);
+    }
+}
+
+/// The rows of documents that services publish, by host and path.
+struct Documents;
+
+impl Codec for Documents {
+    type Value = Definition;
+    const KIND: &'static str = "definition";
+    const VERSION: u32 = 1;
+
+    fn write(value: &Definition, out: &mut Vec<u8>) {
+        out.extend_from_slice(&value.seen.to_be_bytes());
+        out.extend_from_slice(value.text.as_bytes());
+    }
+
+    fn read(_: u32, bytes: &[u8]) -> Result<Definition, Unreadable> {
+        let (seen, text) = bytes.split_first_chunk().ok_or(Unreadable)?;
+        let text = std::str::from_utf8(text).map_err(|_| Unreadable)?.into();
+        Ok(Definition { seen: u64::from_be_bytes(*seen), text })
+    }
+
+    fn merge(value: &mut Definition, other: Definition) {
+        if other > *value {
+            *value = other;
+        }
     }
 }
 
@@ -201,6 +228,10 @@ impl State {
             {
                 writing.put::<RouteEvidence>(service.as_bytes(), &evidence, newest)?;
             }
+            writing.clear::<Documents>()?;
+            for (host, path, definition) in inventory.definitions().iter() {
+                writing.put::<Documents>([host, path].join("\0").as_bytes(), definition, definition.seen)?;
+            }
             writing.commit()
         };
         let mut write = write;
@@ -228,6 +259,13 @@ fn make_key(path: &Path) -> io::Result<()> {
 fn restore(store: &Store, inventory: &mut Inventory, routes: routes::Config) -> Result<u64, Failure> {
     let Reading { rows, mut unreadable } = store.read::<Endpoints>().map_err(|error| failure(&error))?;
     rows.iter().for_each(|(_, endpoint)| inventory.restore(endpoint));
+    let Reading { rows, unreadable: documents } = store.read::<Documents>().map_err(|error| failure(&error))?;
+    for (key, definition) in rows {
+        if let Some((host, path)) = std::str::from_utf8(&key).ok().and_then(|key| key.split_once('\0')) {
+            inventory.restore_definition(host, path, definition);
+        }
+    }
+    unreadable = unreadable.saturating_add(documents);
     if let Some(counters) = store.read_one::<LeftOut>(b"").map_err(|error| failure(&error))? {
         inventory.restore_left_out(&counters);
     }

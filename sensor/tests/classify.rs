@@ -152,7 +152,7 @@ fn rules_places_and_versions_reach_every_format() {
     let csv =
         run(&["inventory", "--state", &state, "--config", &config, "--format", "csv", "--filter", "route=/v1/cards"]);
     assert!(
-        csv.lines().nth(1).unwrap().ends_with("internal,payments,,production,high,pay@example.com,pci,v1,v2,"),
+        csv.lines().nth(1).unwrap().ends_with("internal,payments,,production,high,pay@example.com,pci,v1,v2,,"),
         "{csv}"
     );
     let openapi =

@@ -13,6 +13,7 @@ use umbra_wire::Timestamp;
 
 use crate::classify::Pattern;
 use crate::coarse::{self, coarsen};
+use crate::definition::{Definition, Definitions};
 use crate::endpoint::Endpoint;
 use crate::endpoint_key::{EndpointKey, Settled, split_operation};
 use crate::hosts::{self, Hosts};
@@ -47,6 +48,8 @@ pub struct Config {
     pub hosts_per_client: usize,
     /// Hosts that are services whoever uses them, small letters.
     pub known_hosts: Arc<[Pattern]>,
+    /// Keep the structure of OpenAPI documents that services publish.
+    pub keep_definitions: bool,
     /// Templates that operators have pinned.
     pub pins: Arc<Pins>,
     /// Which bodies are looked at.
@@ -67,6 +70,7 @@ impl Default for Config {
             operations: 512,
             hosts_per_client: 256,
             known_hosts: Arc::new([]),
+            keep_definitions: false,
             pins: Arc::default(),
             sampling: SamplingConfig::default(),
             value_key: ValueKey::new([0; 2]),
@@ -172,6 +176,7 @@ pub struct Endpoints {
     confirmed: HashMap<u64, usize, RandomState>,
     memory: Arc<Memory>,
     hosts: Hosts,
+    definitions: Definitions,
     segments: Segments,
     key: Vec<u8>,
     route: Vec<u8>,
@@ -187,6 +192,7 @@ impl Endpoints {
             confirmed: HashMap::with_hasher(hasher.clone()),
             memory: Memory::new(config.sampling, config.value_key, hasher.clone()),
             hosts: Hosts::new(config.hosts_per_client, hasher.clone()),
+            definitions: Definitions::default(),
             segments: Segments::default(),
             config,
             hasher,
@@ -282,6 +288,9 @@ impl Endpoints {
             endpoint.versions.add(place, version, 1, observation.time.nanos());
         }
         learn(endpoint, &facts, &found, observation, &self.config);
+        if self.config.keep_definitions && confirms {
+            self.definitions.observe(endpoint.host(), endpoint.route(), &facts, observation.time.nanos());
+        }
         if !endpoint.confirmed && confirms {
             endpoint.answered = true;
             if self.hosts.takes(observation.host, observation.server, observation.client)
@@ -309,6 +318,17 @@ impl Endpoints {
             self.merge_endpoint(theirs);
         }
         self.counters.merge(&other.counters);
+        self.definitions.merge(&other.definitions);
+    }
+
+    /// Documents that services publish, where they are to be kept.
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// Adds a document of another run.
+    pub fn restore_definition(&mut self, host: &str, path: &str, definition: Definition) {
+        self.definitions.insert(host, path, definition);
     }
 
     /// Adds what another worker, or another run, has seen of one endpoint. Gives its id; `None` if the cap left it out.
@@ -337,6 +357,7 @@ impl Endpoints {
     pub fn regrouped(&self, templates: &Templates) -> Endpoints {
         let mut grouped = Endpoints::new(self.config.clone());
         grouped.counters = self.counters;
+        grouped.definitions = self.definitions.clone();
         let mut settled = Settled::new(templates, &self.config.pins);
         for endpoint in self.iter() {
             let key = endpoint.endpoint_key();

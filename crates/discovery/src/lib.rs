@@ -14,6 +14,7 @@ pub mod classify;
 mod clients;
 mod coarse;
 pub mod contract;
+pub mod definition;
 mod endpoint;
 mod endpoint_key;
 mod endpoints;

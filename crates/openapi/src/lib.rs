@@ -42,6 +42,7 @@ mod model;
 mod pointer;
 mod read;
 mod schema;
+mod strip;
 mod template;
 mod write;
 

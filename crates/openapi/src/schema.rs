@@ -192,6 +192,10 @@ impl Schemas {
         self.table.get_mut(id.0 as usize)
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Schema> {
+        self.table.iter_mut()
+    }
+
     /// Number of schemas.
     pub fn len(&self) -> usize {
         self.table.len()

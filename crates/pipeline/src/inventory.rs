@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use umbra_discovery::definition::{Definition, Definitions};
 use umbra_discovery::routes::{Pins, Routes, Templates};
 use umbra_discovery::{Endpoint, Endpoints, Settled};
 
@@ -55,6 +56,16 @@ impl Inventory {
             Some(routes) => routes.merge(&theirs),
             None => self.routes = Some(theirs),
         }
+    }
+
+    /// Documents that services publish, where they are to be kept.
+    pub fn definitions(&self) -> &Definitions {
+        self.endpoints.definitions()
+    }
+
+    /// Adds a document of an earlier run.
+    pub fn restore_definition(&mut self, host: &str, path: &str, definition: Definition) {
+        self.endpoints.restore_definition(host, path, definition);
     }
 
     /// Adds what an earlier run left out.

@@ -44,6 +44,7 @@ pub fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
         versions: Vec::new(),
         lifecycle: None,
         specification: None,
+        publishes: None,
         data_types: Vec::new(),
         exposure: Vec::new(),
         sensors: Vec::new(),

@@ -52,6 +52,8 @@ pub struct EndpointRecord {
     pub lifecycle: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub specification: Option<Map<String, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publishes: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data_types: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
