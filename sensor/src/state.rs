@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use umbra_discovery::definition::Definition;
-use umbra_discovery::routes::{self, Routes, Snapshot};
+use umbra_discovery::routes::{self, Pin, Pins, Routes, Snapshot};
 use umbra_discovery::{Counters, Endpoint, EndpointState};
 use umbra_event::FleetKey;
 use umbra_event::redact::{Redaction, Reveal};
@@ -42,6 +43,30 @@ impl Codec for Endpoints {
 
     fn merge(value: &mut Endpoint, other: Endpoint) {
         value.merge(&other);
+    }
+}
+
+/// The one row of the templates that were pinned when this was written: who prints without that configuration sees them, too.
+struct Pinned;
+
+impl Codec for Pinned {
+    type Value = Vec<Pin>;
+    const KIND: &'static str = "pinned";
+    const VERSION: u32 = 1;
+
+    fn write(value: &Vec<Pin>, out: &mut Vec<u8>) {
+        let pins: Vec<(Option<&str>, &str)> = value.iter().map(|pin| (pin.service(), pin.template())).collect();
+        let _ = serde_json::to_writer(out, &pins);
+    }
+
+    fn read(_: u32, bytes: &[u8]) -> Result<Vec<Pin>, Unreadable> {
+        let pins: Vec<(Option<String>, String)> = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
+        let pin = |(service, template): (Option<String>, String)| Pin::new(service.as_deref(), &template);
+        pins.into_iter().map(pin).collect::<Result<_, _>>().map_err(|_| Unreadable)
+    }
+
+    fn merge(value: &mut Vec<Pin>, other: Vec<Pin>) {
+        value.extend(other);
     }
 }
 
@@ -222,6 +247,7 @@ impl State {
                 writing.put::<Endpoints>(&row_key(endpoint), endpoint, endpoint.last_seen.nanos())?;
             }
             writing.put::<LeftOut>(b"", inventory.endpoint_counters(), newest)?;
+            writing.put::<Pinned>(b"", &inventory.pins().list().to_vec(), newest)?;
             writing.clear::<RouteEvidence>()?;
             for (service, evidence) in
                 inventory.routes().into_iter().flat_map(|it| it.evidence(|word| passes(&redaction, word)))
@@ -290,6 +316,14 @@ pub(crate) fn read_inventory(paths: &[PathBuf], config: &Config) -> Result<Inven
     // Nothing that is kept is left out of the print.
     (settings.endpoints, settings.unconfirmed) = (usize::MAX >> 1, usize::MAX >> 1);
     let routes = routes::Config { services: usize::MAX >> 1, ..routes::Config::default() };
+    if settings.pins.is_empty() {
+        let mut pins: Vec<Pin> = Vec::new();
+        for path in paths {
+            let store = Store::open_to_read(path).map_err(|error| failure(&error))?;
+            pins.extend(store.read_one::<Pinned>(b"").map_err(|error| failure(&error))?.unwrap_or_default());
+        }
+        settings.pins = Arc::new(Pins::new(pins));
+    }
     let mut inventory = Inventory::new(settings, 1);
     let (mut runs, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for path in paths {

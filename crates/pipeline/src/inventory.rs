@@ -58,6 +58,11 @@ impl Inventory {
         }
     }
 
+    /// Templates that operators have pinned.
+    pub fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
     /// Documents that services publish, where they are to be kept.
     pub fn definitions(&self) -> &Definitions {
         self.endpoints.definitions()
