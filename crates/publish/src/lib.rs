@@ -4,11 +4,17 @@
 //! path, and a sink that is slow or broken costs events, which it counts, and never packets.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "kafka")]
+mod compacted;
 mod har;
 mod json_lines;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(feature = "kafka")]
+pub mod rollup;
 
+#[cfg(feature = "kafka")]
+pub use compacted::{GroupError, read_to_end};
 pub use har::{Har, HarBuffer};
 pub use json_lines::{JsonLines, Open, Rotation};
 

@@ -14,5 +14,5 @@ mod rollup;
 mod rows;
 
 pub use record::endpoint_record;
-pub use rollup::{Change, Config, Counters, Describe, Rollup};
+pub use rollup::{Change, Config, Counters, Describe, Rollup, host_of};
 pub use rows::{PART_BYTES, Stamp, evidence_records, sensor_row};

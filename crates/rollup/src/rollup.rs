@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use umbra_discovery::routes::{self, Pins, Routes};
+use umbra_discovery::routes::{self, Pins, Routes, Templates};
 use umbra_discovery::{Endpoint, Endpoints};
 use umbra_event::kafka::{EndpointRecord, RouteEvidenceRecord, SensorRow, endpoint_key, evidence_key, sensor_row_key};
 use umbra_event::read_rfc3339;
@@ -158,15 +158,18 @@ impl Rollup {
         self.dirty.insert(host.to_owned());
     }
 
+    /// The endpoints of all services, under the templates that are decided on what is known, confirmed or not.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let all = self.services.values().map(|service| group(service, &self.config).0);
+        all.flat_map(|grouped| grouped.iter().cloned().collect::<Vec<_>>()).collect()
+    }
+
     /// Takes a row in, or takes one out (`None`). What cannot be read is counted and set aside: it must not block the others.
     pub fn handle(&mut self, key: &str, value: Option<&[u8]>) {
-        let taken = match (value, key.starts_with("routes:")) {
-            (None, _) => {
-                self.take_out(key);
-                return;
-            }
-            (Some(value), true) => self.take_evidence(key, value),
-            (Some(value), false) => self.take_row(key, value),
+        let Some(value) = value else { return self.take_out(key) };
+        let taken = match serde_json::from_slice::<SensorRow>(value) {
+            Ok(row) => self.take_row(key, row),
+            Err(_) => self.take_evidence(key, value),
         };
         match taken {
             Ok(true) => self.counters.rows += 1,
@@ -175,9 +178,8 @@ impl Rollup {
         }
     }
 
-    fn take_row(&mut self, key: &str, value: &[u8]) -> Result<bool, Unreadable> {
-        let row: SensorRow = serde_json::from_slice(value).map_err(|_| Unreadable)?;
-        if key != sensor_row_key(&row.endpoint_id, &row.sensor_id, &row.incarnation) {
+    fn take_row(&mut self, key: &str, row: SensorRow) -> Result<bool, Unreadable> {
+        if key != sensor_row_key(&row.host, &row.endpoint_id, &row.sensor_id, &row.incarnation) {
             return Err(Unreadable);
         }
         let service = self.services.entry(row.host.clone()).or_default();
@@ -232,7 +234,7 @@ impl Rollup {
         if let Some(service) = self.services.get_mut(&host) {
             service.rows.remove(key);
             let of = |(sensor, incarnation): &(String, String)| {
-                key.starts_with(&format!("routes:{host}|{sensor}|{incarnation}|"))
+                key.starts_with(&format!("{host}|routes|{sensor}|{incarnation}|"))
             };
             service.evidence.retain(|source, _| !of(source));
             if service.rows.is_empty() && service.evidence.is_empty() {
@@ -285,8 +287,11 @@ impl Rollup {
     }
 }
 
-/// The records of a service by id. Says how many endpoints were left out as old.
-fn roll_up(service: &Service, config: &Config, oldest_ns: u64, records: &mut BTreeMap<String, Vec<u8>>) -> u64 {
+/// Sensors that know an endpoint, and the ids that they know it by.
+type Origins<'a> = BTreeMap<[u8; 16], (BTreeSet<&'a str>, BTreeSet<&'a str>)>;
+
+/// The endpoints of a service under the templates that all evidence together decides.
+fn group<'a>(service: &'a Service, config: &Config) -> (Endpoints, Templates, Origins<'a>) {
     let mut all = Routes::new(config.routes);
     for (_, routes) in service.evidence.values().filter_map(|evidence| evidence.whole.as_ref()) {
         all.merge(routes);
@@ -300,7 +305,7 @@ fn roll_up(service: &Service, config: &Config, oldest_ns: u64, records: &mut BTr
         ..umbra_discovery::Config::default()
     };
     let mut grouped = Endpoints::new(bounds);
-    let mut origins: BTreeMap<[u8; 16], (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
+    let mut origins = Origins::new();
     for row in service.rows.values() {
         if let Some(id) = grouped.merge_under(&row.endpoint, &templates) {
             let (sensors, parts) = origins.entry(id).or_default();
@@ -308,6 +313,12 @@ fn roll_up(service: &Service, config: &Config, oldest_ns: u64, records: &mut BTr
             parts.insert(&row.id);
         }
     }
+    (grouped, templates, origins)
+}
+
+/// The records of a service by id. Says how many endpoints were left out as old.
+fn roll_up(service: &Service, config: &Config, oldest_ns: u64, records: &mut BTreeMap<String, Vec<u8>>) -> u64 {
+    let (grouped, templates, origins) = group(service, config);
     let mut expired = 0;
     let mut listed: Vec<&Endpoint> = Vec::new();
     for endpoint in grouped.iter().filter(|endpoint| endpoint.confirmed || config.unconfirmed) {
@@ -335,6 +346,11 @@ fn roll_up(service: &Service, config: &Config, oldest_ns: u64, records: &mut BTr
         }
     }
     expired
+}
+
+/// Host of a record of the inventory; `None` if it is none.
+pub fn host_of(value: &[u8]) -> Option<String> {
+    serde_json::from_slice::<EndpointRecord>(value).ok().map(|record| record.host)
 }
 
 /// The same in every process: it is only compared with itself, but tests compare processes.

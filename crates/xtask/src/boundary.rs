@@ -39,7 +39,21 @@ const ROOMS: &[Room] = &[
         &["umbra-event", "umbra-discovery", "umbra-http", "umbra-flow", "umbra-wire", "umbra-openapi"],
     ),
     io("umbra-capture", "crates/capture", &["umbra-wire"]),
-    io("umbra-publish", "crates/publish", &["umbra-event", "umbra-store"]),
+    // The roll-up's consumer group has the roll-up below it.
+    io(
+        "umbra-publish",
+        "crates/publish",
+        &[
+            "umbra-event",
+            "umbra-store",
+            "umbra-rollup",
+            "umbra-discovery",
+            "umbra-http",
+            "umbra-flow",
+            "umbra-wire",
+            "umbra-openapi",
+        ],
+    ),
     io("umbra-store", "crates/store", &[]),
     io(
         "umbra",

@@ -17,7 +17,7 @@ pub use health::{
     SpoolRecord, UnpairedRecord,
 };
 pub use sensor_row::{LatencyState, RouteEvidenceRecord, SensorRow, Sketch};
-pub use topic::{Topic, endpoint_key, evidence_key, murmur2, partition, sensor_row_key};
+pub use topic::{Topic, endpoint_key, evidence_key, place_of, sensor_row_key};
 
 /// JSON Schema 2020-12 of [`EndpointRecord`].
 pub const ENDPOINT_SCHEMA: &str = include_str!("../../../../schemas/endpoint.v1.schema.json");

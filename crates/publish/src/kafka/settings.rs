@@ -131,7 +131,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingsError`], without any value.
-    pub(super) fn client(&self) -> Result<ClientConfig, SettingsError> {
+    pub(crate) fn client(&self) -> Result<ClientConfig, SettingsError> {
         let mut config = ClientConfig::new();
         if self.brokers.is_empty() && !self.given("bootstrap.servers") {
             return Err(SettingsError::NoBroker);

@@ -123,7 +123,7 @@ impl Sensor {
         let mut rows = Vec::new();
         for endpoint in inventory.endpoints() {
             let row = sensor_row(endpoint, &stamp);
-            let key = sensor_row_key(&row.endpoint_id, &row.sensor_id, &row.incarnation);
+            let key = sensor_row_key(&row.host, &row.endpoint_id, &row.sensor_id, &row.incarnation);
             rows.push((key, row.host.clone(), serde_json::to_vec(&row).unwrap()));
         }
         for part in evidence_records(inventory.routes().unwrap(), is_shown, &stamp) {
@@ -132,6 +132,28 @@ impl Sensor {
         }
         rows
     }
+}
+
+/// The rows of sensors that share traffic by lot, written now and then and at the end.
+pub(crate) fn shared(flows: &[Flow], sensors: usize, random: &mut Random) -> Vec<(String, String, Vec<u8>)> {
+    let mut all: Vec<Sensor> = (0..sensors).map(|n| Sensor::new(&format!("s{n}"), "1", 1 + n % 2)).collect();
+    let mut rows = Vec::new();
+    for flow in flows {
+        let chosen = random.below(sensors);
+        all[chosen].see(flow);
+        if random.chance(4) {
+            rows.extend(all[chosen].rows());
+        }
+        // A restart: what was learnt so far stays in the topic, counts begin anew.
+        if random.chance(2) {
+            rows.extend(all[chosen].rows());
+            let id = all[chosen].id.clone();
+            let next: u32 = all[chosen].incarnation.parse::<u32>().unwrap() + 1;
+            all[chosen] = Sensor::new(&id, &next.to_string(), 1);
+        }
+    }
+    all.iter_mut().for_each(|sensor| rows.extend(sensor.rows()));
+    rows
 }
 
 /// Does redaction leave this word alone?
