@@ -1,5 +1,5 @@
 # The two first commands are `make demo` and `make test`. Everything else is `cargo xtask` (crates/xtask).
-.PHONY: demo test bench fuzz setup build clean
+.PHONY: demo test bench accuracy fuzz setup build clean
 
 demo: ## replay a small capture and print the API inventory found in it
 	@deploy/setup.sh demo
@@ -13,6 +13,10 @@ test: ## everything CI runs
 bench: ## whole-sensor benchmark against a libpcap loop and tshark
 	@deploy/setup.sh test
 	cargo xtask bench
+
+accuracy: ## endpoints and findings on generated traffic of many APIs, scored
+	@deploy/setup.sh test
+	cargo xtask accuracy $(ARGS)
 
 fuzz: ## ten minutes for each fuzz target
 	@deploy/setup.sh demo

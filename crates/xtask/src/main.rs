@@ -1,5 +1,6 @@
 //! The one command list, for laptop and CI alike: `cargo xtask ci` runs all of it, each step has a name of its own.
 
+mod accuracy;
 mod bench;
 mod boundary;
 mod corpus_check;
@@ -28,6 +29,8 @@ Usage: cargo xtask COMMAND
   bench [ARG…]                         whole sensor against a libpcap loop and tshark; `bench --help` lists the ARGs
   bench --stages [FILTER]              criterion benches of each stage
   bench --smoke                        (ci) each bench once, results asserted, nothing timed
+  accuracy [ARG…]                      generated traffic of many APIs, replayed and scored; `accuracy --help` lists the ARGs
+  accuracy --small                     (ci) the same on a few small ones, with a floor
   testdata [--check]                   write the captures of testdata/ anew
   corpus [-s SCALE] [-o DIR] [NAME…]   build captures of real servers and clients with known truth (root)
   corpus-check --made                  (ci) the check below on small captures made from code
@@ -50,6 +53,8 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["accuracy", "--small"] => accuracy::small(),
+        ["accuracy", rest @ ..] => accuracy::run(rest),
         ["testdata", rest @ ..] => testdata::run(rest),
         ["corpus", rest @ ..] => bench::corpus(rest),
         ["corpus-check", "--made"] => corpus_check::made(),
@@ -71,7 +76,7 @@ fn main() -> ExitCode {
 /// Runs every step even after one failed, so that one round of CI shows all that is wrong.
 fn ci() -> ExitCode {
     type Step = (&'static str, fn() -> Outcome);
-    let steps: [Step; 9] = [
+    let steps: [Step; 10] = [
         ("fmt", || fmt(false)),
         ("boundary", boundary::check),
         ("deny", deny::check),
@@ -79,6 +84,7 @@ fn ci() -> ExitCode {
         ("doc", doc),
         ("test", || test(&[])),
         ("made corpus", corpus_check::made),
+        ("accuracy", accuracy::small),
         ("bench smoke", || bench::run(&["--smoke"])),
         ("fuzz", || fuzz::run(&["--seconds", "3"])),
     ];
