@@ -8,7 +8,7 @@ use ahash::RandomState;
 use hashbrown::{HashMap, HashTable};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use umbra_http::{Body, Request, Sampler, Transaction, Upgrade};
+use umbra_http::{Body, KnownHeader, Request, Sampler, Transaction, Upgrade};
 use umbra_wire::Timestamp;
 
 use crate::classify::Pattern;
@@ -19,7 +19,7 @@ use crate::endpoint_key::{EndpointKey, Settled, split_operation};
 use crate::hosts::{self, Hosts};
 use crate::learnt::Learnt;
 use crate::route;
-use crate::routes::{Pins, Segments, Templates};
+use crate::routes::{BodyKind, Pins, Segments, Templates};
 use crate::sampling::{Memory, SamplingConfig, level};
 use crate::schema::{Exchange, Sample, ValueKey};
 use crate::style::{Classified, Facts, Style, classify_marked};
@@ -367,6 +367,22 @@ impl Endpoints {
         grouped
     }
 
+    /// The same endpoints under the templates that are pinned, or else the routes that `route` gives them, if it gives one.
+    pub fn filed(&self, route: impl Fn(&Endpoint) -> Option<String>) -> Endpoints {
+        let mut grouped = Endpoints::new(self.config.clone());
+        grouped.counters = self.counters;
+        let mut segments = Segments::default();
+        for endpoint in self.iter() {
+            let host = endpoint.host().as_bytes();
+            let pinned = self.config.pins.find(host, endpoint.route().as_bytes(), &mut segments).map(str::to_owned);
+            match pinned.filter(|_| endpoint.style != Style::Grpc).or_else(|| route(endpoint)) {
+                Some(route) => grouped.merge_as(endpoint, &route),
+                None => grouped.merge_endpoint(endpoint),
+            };
+        }
+        grouped
+    }
+
     /// Decides which hosts are services (F072), and lets go of what nobody has answered for a day (F074).
     pub fn settle(&mut self) {
         let guessed = hosts::guessed(self.iter(), self.config.hosts_per_client);
@@ -402,6 +418,18 @@ impl Endpoints {
         let (key, pins) = (endpoint.endpoint_key(), Arc::clone(&self.config.pins));
         Settled::new(templates, &pins).write_key(key, &mut self.key);
         self.merge_key(endpoint, key.host_len, key.method_len)
+    }
+
+    /// Adds an endpoint to that of a route.
+    fn merge_as(&mut self, endpoint: &Endpoint, route: &str) -> Option<[u8; 16]> {
+        self.route.clear();
+        self.route.extend_from_slice(route.as_bytes());
+        let (host_len, method_len) = self.write_key(endpoint.host().as_bytes(), endpoint.method().as_bytes());
+        if let Some(operation) = endpoint.operation_bytes() {
+            self.key.push(0);
+            self.key.extend_from_slice(operation);
+        }
+        self.merge_key(endpoint, host_len, method_len)
     }
 
     /// Adds what an earlier run left out.
@@ -617,7 +645,13 @@ fn is_registered(method: &[u8]) -> bool {
 fn confirms(observation: &Observation<'_>) -> bool {
     let transaction = observation.transaction;
     let success = match &transaction.response {
-        Some(response) => matches!(response.status, 200..=399) || transaction.upgrade == Some(Upgrade::WebSocket),
+        // RFC 9110 §9.3.7: without content, OPTIONS only asks what may be asked.
+        Some(_) if observation.method == b"OPTIONS" && transaction.response_body.len_bytes == 0 => false,
+        // A page that says where to go is no answer of an API, whatever the path.
+        Some(response) if matches!(response.status, 300..=399) => {
+            BodyKind::of(response.headers.first(KnownHeader::ContentType)) != BodyKind::Html
+        }
+        Some(response) => matches!(response.status, 200..=299) || transaction.upgrade == Some(Upgrade::WebSocket),
         None => false,
     };
     success && observation.trusted && !transaction.coverage.tainted

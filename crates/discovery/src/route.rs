@@ -1,8 +1,12 @@
-//! Route templates by the shape of each path segment.
+//! Route templates by the shape of each path segment: what a transaction's endpoint is filed under until the routes of its
+//! service are decided ([`crate::routes`]).
 //!
-//! A segment becomes `{id}` if it looks like an identifier: a number, a UUID, a hex or mixed token, a date, an e-mail
-//! address. Words, version segments (`v1`, `2.0`) and short names stay. Each decision looks at one segment only, so the
-//! template of a path does not depend on what else was seen.
+//! A segment becomes `{id}` if its shape leaves no doubt that it is a value: a number, a UUID, a hex or mixed token, a date,
+//! an e-mail address. It is the shape that route inference goes by ([`shape_of`]), on the same canonical text, so that nothing
+//! comes together here that is told apart there. Each decision looks at one segment only: the template of a path does not
+//! depend on what else was seen.
+
+use crate::routes::{WORD_BYTES, append_canonical, shape_of};
 
 /// Segments of a path that are looked at; a longer path ends in `/...`.
 const SEGMENTS: usize = 32;
@@ -30,7 +34,7 @@ pub fn template(path: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(b"...");
             return;
         }
-        if bits & LOOK != 0 {
+        if bits & LOOK != 0 || at - start > WORD_BYTES {
             out.extend_from_slice(&path[copied..start]);
             write_segment(&path[start..at], out);
             copied = at;
@@ -40,7 +44,7 @@ pub fn template(path: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&path[copied..]);
 }
 
-/// Small letters, marks that occur inside names, and `.` and `:`: segments of nothing else are names.
+/// Small letters and marks that occur inside names: segments of nothing else are names.
 const NAME: u8 = 1;
 /// Anything else: the segment is looked at.
 const LOOK: u8 = 2;
@@ -54,7 +58,7 @@ const CLASSES: [u8; 256] = {
         table[byte as usize] = NAME;
         byte += 1;
     }
-    let marks = *b"-_.~:";
+    let marks = *b"-_.~";
     let mut at = 0;
     while at < marks.len() {
         table[marks[at] as usize] = NAME;
@@ -65,69 +69,13 @@ const CLASSES: [u8; 256] = {
 };
 
 fn write_segment(segment: &[u8], out: &mut Vec<u8>) {
-    // Matrix parameters (RFC 3986 §3.3) say nothing about which route it is.
-    let segment = match segment.iter().position(|&byte| byte == b';') {
-        Some(semicolon) => &segment[..semicolon],
-        None => segment,
-    };
-    if is_variable(segment) {
-        out.extend_from_slice(b"{id}");
-        return;
-    }
-    // `{id}.json`, `levels:append`: the part before may be an identifier.
-    if let Some(mark) = segment.iter().rposition(|&byte| byte == b'.' || byte == b':')
-        && mark > 0
-        && segment.len() - mark <= 12
-        && segment[mark + 1..].iter().all(|byte| byte.is_ascii_alphabetic())
-        && is_variable(&segment[..mark])
-    {
-        out.extend_from_slice(b"{id}");
-        out.extend_from_slice(&segment[mark..]);
-        return;
-    }
-    out.extend_from_slice(segment);
-}
-
-/// Does the segment look like an identifier?
-fn is_variable(segment: &[u8]) -> bool {
-    let (mut digits, mut hex_letters, mut other_letters, mut upper, mut marks, mut odd) = (0, 0, 0, 0, 0, 0);
-    for &byte in segment {
-        match byte {
-            b'0'..=b'9' => digits += 1,
-            b'a'..=b'f' => hex_letters += 1,
-            b'g'..=b'z' => other_letters += 1,
-            b'A'..=b'F' => {
-                hex_letters += 1;
-                upper += 1;
-            }
-            b'G'..=b'Z' => {
-                other_letters += 1;
-                upper += 1;
-            }
-            b'-' | b'_' | b'.' | b'~' | b':' => marks += 1,
-            // A placeholder of redaction; `{email:…}.json` is one with a suffix.
-            b'{' => return segment[0] != b'{' || segment.ends_with(b"}"),
-            b'@' => return true,
-            _ => odd += 1,
-        }
-    }
-    let letters = hex_letters + other_letters;
-    let len = segment.len();
-    match segment {
-        [] => false,
-        // A version: v1, v2.1, 2.0; dated versions like 2024-01-01 are dates and vary.
-        [b'v' | b'V', rest @ ..] if len <= 6 && rest.iter().all(|b| b.is_ascii_digit() || *b == b'.') => false,
-        [b'0'..=b'9', b'.', b'0'..=b'9'] => false,
-        _ if letters == 0 && odd == 0 => digits > 0,
-        // Hex tokens: object ids, digests, UUIDs.
-        _ if other_letters == 0 && odd == 0 && digits > 0 && len >= 16 => true,
-        _ if odd > 0 => digits >= 4,
-        // Words with a number at the end (`oauth2`, `ipv4`, `log4j`) are names.
-        _ if digits <= 2 && len < 20 => false,
-        // Mixed tokens: ULID, base62, prefixed ids (`cus_x7…`), slugs with a number.
-        _ if digits >= 3 && len >= 6 => true,
-        // Long mixed case without separators: base64-like.
-        _ => len >= 20 && marks == 0 && upper > 2 && upper < letters,
+    let start = out.len();
+    append_canonical(segment, out);
+    let text = out.get(start..).unwrap_or_default();
+    let (shape, stem) = shape_of(text);
+    if shape.is_value() {
+        let ending = start..start + stem;
+        out.splice(ending, *b"{id}");
     }
 }
 
@@ -189,9 +137,20 @@ mod tests {
         assert_eq!(of(&("/abc".repeat(SEGMENTS) + "/")), "/abc".repeat(SEGMENTS) + "/...");
     }
 
+    /// What inference may tell apart must not come together here.
+    #[test]
+    fn words_with_digits_and_marks_stay() {
+        for path in
+            ["/users/@me", "/c/securityClassification-6VMV", "/AvailablePhoneNumbers.json", "/a/otter-2026", "/1.2.3"]
+        {
+            assert_eq!(of(path), path);
+        }
+    }
+
     #[test]
     fn a_template_is_its_own_template() {
-        for path in ["/api/v1/users/12345/x.json", "/a/7.json/{email:ab}", "/%20/1234%20"] {
+        for path in ["/api/v1/users/12345/x.json", "/a/7.json/{email:ab}", "/%20/1234%20", "/%7Bid%7D", "/a{email:ab}"]
+        {
             assert_eq!(of(&of(path)), of(path));
         }
     }

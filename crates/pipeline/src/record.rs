@@ -128,7 +128,8 @@ impl Recorder {
             trusted,
             transaction,
         });
-        if let (Some(path), true) = (raw_path, trusted) {
+        // Routes are learnt from what may be shown: a secret in a path never becomes a word of a template.
+        if let (Some(path), true) = (hidden_path, trusted) {
             // All of a GraphQL service is behind one path: its bodies tell nothing of places in paths.
             let bodies = observed.style != Style::GraphQl;
             let lot = identity.client ^ time.nanos().rotate_left(32);

@@ -15,7 +15,7 @@ const PARAMETERS: usize = 64;
 pub struct Sighting<'a> {
     /// Canonical host ([`crate::canonical_host`]).
     pub host: &'a [u8],
-    /// Raw path, without query.
+    /// Redacted path, without query.
     pub path: &'a [u8],
     /// Raw query, without its mark.
     pub query: Option<&'a [u8]>,

@@ -44,6 +44,7 @@ pub(crate) use pinned::Segments;
 pub use pins::{Pin, PinError};
 pub use score::Trace;
 pub use shape::{Shape, canonical_segment};
+pub(crate) use shape::{WORD_BYTES, append_canonical, is_version, shape_of};
 pub use templates::{Endpoint, EndpointKind, Parameter, ParameterType, Templates};
 pub use tree::{Limits, places};
 
@@ -99,6 +100,13 @@ pub struct Routes {
 /// Did the server say that the request reached something? Also WebSockets.
 fn is_success(status: u16) -> bool {
     matches!(status, 200..=399 | 101)
+}
+
+/// Would a segment be taken for a value by its shape alone, whatever else is seen?
+pub fn looks_like_value(segment: &str) -> bool {
+    let mut text = Vec::new();
+    canonical_segment(segment.as_bytes(), &mut text);
+    shape_of(&text).0.is_value()
 }
 
 /// What was learnt, in a form to store: see [the module](self) for what it holds.

@@ -128,7 +128,7 @@ impl Judge<'_> {
             let is_only =
                 children.len() == 1 && !self.place.has_collection && self.place.depth.is_some_and(|depth| depth <= 2);
             let is_base = (self.place.base || is_only)
-                && only_value(self.tree, child).is_some()
+                && only_value(self.tree, child).is_some_and(|only| !only.starts_with('{'))
                 && child.profile.operations.len() > 3;
             if !is_base {
                 *verdict = Verdict { is_value: true, score: 6.0 };
@@ -155,10 +155,98 @@ impl Judge<'_> {
                 values.words.push(index);
             }
         }
+        self.expel(&mut values, &mut split);
+        self.expel_token(&mut values, &mut split);
         if values.shaped > 0 || !values.words.is_empty() {
             self.absorb(&words, &mut values, &mut split, trace);
         }
         split
+    }
+
+    /// Takes words out again that came in with a group and do not look like its other values: parts of the route that stand beside a
+    /// variable and answer as its values do (`search`, `config`).
+    fn expel(&self, values: &mut Values, split: &mut Split) {
+        /// Values from which on one can stand out.
+        const FEWEST: usize = 4;
+        /// Words looked at, those with the most requests first: each costs a walk over all others.
+        const SUSPECTS: usize = 8;
+        /// Log-odds that it is no value.
+        const SURE: f64 = 3.0;
+        if values.words.len() < FEWEST {
+            return;
+        }
+        let requests = |index: &usize| self.children[*index].profile.requests;
+        let usual = values.words.iter().map(|index| f64::from(requests(index)).ln_1p()).sum::<f64>()
+            / values.words.len() as f64;
+        let mut suspects: Vec<usize> = values
+            .words
+            .iter()
+            .copied()
+            .filter(|index| {
+                let traits = self.children[*index].traits;
+                let is_named = traits.is_reserved() || traits.is_action() || traits.is_plural();
+                is_named || f64::from(requests(index)).ln_1p() > usual + 2.0
+            })
+            .collect();
+        suspects.sort_by_key(|index| (std::cmp::Reverse(requests(index)), self.children[*index].label));
+        suspects.truncate(SUSPECTS);
+        let mut expelled = Vec::new();
+        for suspect in suspects {
+            let others: Vec<usize> =
+                values.words.iter().copied().filter(|index| *index != suspect && !expelled.contains(index)).collect();
+            let without = self.values_with(&others, split);
+            let features = features::member(self, &self.children[suspect], &without);
+            let score = features.score(&Member::WEIGHTS);
+            if score < -SURE {
+                split.verdicts[suspect] = Verdict { is_value: false, score };
+                expelled.push(suspect);
+            }
+        }
+        if !expelled.is_empty() {
+            values.words.retain(|index| !expelled.contains(index));
+            *values = self.values_with(&values.words, split);
+        }
+    }
+
+    /// Takes the only token among words for a part of the route where it is asked for far more often than they are: a variable whose
+    /// values are tokens has more of them.
+    fn expel_token(&self, values: &mut Values, split: &mut Split) {
+        /// Words from which on they say what values look like here.
+        const FEWEST: usize = 4;
+        /// How many times the requests of the average word.
+        const BUSIER: u64 = 3;
+        let words = values.words.len() as u64;
+        let requests: u64 = values.words.iter().map(|index| u64::from(self.children[*index].profile.requests)).sum();
+        if values.words.len() < FEWEST {
+            return;
+        }
+        let mut found = false;
+        for (child, verdict) in self.children.iter().zip(&mut split.verdicts) {
+            let is_it = child.label.shape == Shape::Token
+                && only_value(self.tree, child).is_some_and(|only| !only.starts_with('{'))
+                && u64::from(child.profile.requests) * words > requests * BUSIER;
+            if is_it && verdict.is_value {
+                *verdict = Verdict { is_value: false, score: -1.0 };
+                found = true;
+            }
+        }
+        if found {
+            *values = self.values_with(&values.words, split);
+        }
+    }
+
+    /// The values that are known by their shape, and these words.
+    fn values_with(&self, words: &[usize], split: &Split) -> Values {
+        let mut values = Values { words: words.to_vec(), ..Values::default() };
+        for &index in words {
+            values.profile.merge(&self.children[index].profile);
+        }
+        for (child, verdict) in self.children.iter().zip(&split.verdicts) {
+            if child.label.shape.is_value() && verdict.is_value {
+                values.add_shaped(self.tree, child);
+            }
+        }
+        values
     }
 
     /// Brings words in that are values too. Each round may make the profile richer, and so bring more in.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const SEGMENTS: usize = 24;
 
 /// Longest text that can be a word of a route, bytes; what is longer is a value.
-const WORD_BYTES: usize = 80;
+pub(crate) const WORD_BYTES: usize = 80;
 
 /// A class of segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,6 +62,11 @@ impl Shape {
 /// Writes the canonical text of a raw segment to `out`, which is cleared first.
 pub fn canonical_segment(raw: &[u8], out: &mut Vec<u8>) {
     out.clear();
+    append_canonical(raw, out);
+}
+
+/// The same behind what `out` holds.
+pub(crate) fn append_canonical(raw: &[u8], out: &mut Vec<u8>) {
     if raw.iter().all(|&byte| is_pchar(byte)) {
         out.extend_from_slice(raw);
         return;
@@ -141,7 +146,9 @@ pub(crate) fn shape_of(segment: &[u8]) -> (Shape, usize) {
             return (shape, mark);
         }
     }
-    (Shape::Word, segment.len())
+    // What redaction has put in the middle of a word.
+    let shape = if segment.contains(&b'{') { Shape::Hidden } else { Shape::Word };
+    (shape, segment.len())
 }
 
 fn plain_shape(segment: &[u8]) -> Shape {
@@ -152,7 +159,7 @@ fn plain_shape(segment: &[u8]) -> Shape {
     }
     match segment {
         [] => return Shape::Word,
-        [b'{', .., b'}'] => return Shape::Hidden,
+        [b'{', name @ .., b'}'] => return hidden_shape(name),
         [b'-', rest @ ..] if is_digits(rest) => return Shape::Integer,
         [b'+', rest @ ..] if is_digits(rest) && len >= 8 => return Shape::Phone,
         _ => {}
@@ -200,6 +207,17 @@ fn plain_shape(segment: &[u8]) -> Shape {
         return Shape::Hex;
     }
     if is_token(segment, digits) { Shape::Token } else { Shape::Word }
+}
+
+/// The shape of what a placeholder of redaction stands for: `email:3f2a9b1c2d4e`.
+fn hidden_shape(name: &[u8]) -> Shape {
+    match name.split(|&byte| byte == b':').next() {
+        Some(b"email") => Shape::Email,
+        Some(b"phone") => Shape::Phone,
+        Some(b"hex") => Shape::Hex,
+        Some(b"token" | b"jwt" | b"api_key") => Shape::Token,
+        _ => Shape::Hidden,
+    }
 }
 
 /// `v1`, `v2.1`, `V3`, `2.0`, `1.2.3`, `v1beta1`.
@@ -334,7 +352,10 @@ mod tests {
             ("10.1.2.3", Shape::Address),
             ("+14155550100", Shape::Phone),
             ("@me", Shape::Word),
-            ("{email}", Shape::Hidden),
+            ("{email:3f2a9b1c2d4e}", Shape::Email),
+            ("{card:3f2a9b1c2d4e}", Shape::Hidden),
+            ("x{card:3f2a9b1c2d4e}", Shape::Hidden),
+            ("{id}", Shape::Hidden),
         ] {
             assert_eq!(shape_of(text.as_bytes()).0, expected, "{text}");
         }

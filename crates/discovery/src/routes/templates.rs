@@ -27,6 +27,8 @@ pub struct Endpoint {
     pub parameters: Vec<Parameter>,
     /// That the template is right, 0 to 1: that of its least certain segment.
     pub confidence: f64,
+    /// The same of each segment.
+    pub confidences: Vec<f64>,
     /// An operator pinned it.
     pub pinned: bool,
     /// Successful requests.
@@ -114,6 +116,14 @@ impl Templates {
             place.find(&segments, &mut STEPS.clone(), &|place| place.endpoints.first().map(|(_, index)| *index))
         });
         self.endpoints.get(index? as usize)
+    }
+
+    /// The endpoint under whose template an endpoint of the inventory comes. A gRPC path names a method, never a resource.
+    pub fn of(&self, endpoint: &crate::Endpoint) -> Option<&Endpoint> {
+        if endpoint.style == crate::Style::Grpc {
+            return None;
+        }
+        self.find(endpoint.host(), endpoint.method().as_bytes(), endpoint.route().as_bytes())
     }
 
     pub(crate) fn add(&mut self, service: &str, decided: &Decided, pins: &[&Pin], claims: Vec<Vec<Leaf>>) {
@@ -241,6 +251,7 @@ fn list(service: &str, decided: &Decided, way: &mut Way, out: &mut Vec<(Endpoint
             template,
             parameters: way.parameters.clone(),
             confidence: way.confidence.iter().copied().fold(1.0, f64::min),
+            confidences: way.confidence.clone(),
             pinned: false,
             requests: leaf.requests,
         };
@@ -306,6 +317,7 @@ fn pinned(service: &str, pin: &Pin, leaf: &Leaf) -> Endpoint {
         kind: EndpointKind::Api,
         parameters,
         confidence: 1.0,
+        confidences: vec![1.0; pin.segments.len()],
         pinned: true,
         requests: leaf.requests,
     }

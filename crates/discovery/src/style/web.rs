@@ -1,6 +1,7 @@
 //! Web pages and static files: set aside, not mixed in with APIs.
 
 use super::{Facts, Style};
+use crate::routes::is_version;
 
 /// Names of files end in these. Data formats (`json`, `xml`, `csv`) are none: APIs end in them.
 const FILE_ENDINGS: [&str; 32] = [
@@ -40,7 +41,7 @@ const FILE_ENDINGS: [&str; 32] = [
 const PAGE_ENDINGS: [&str; 7] = ["html", "htm", "xhtml", "php", "aspx", "jsp", "shtml"];
 
 /// Types of pages and of what they are made of.
-const TYPES: [&str; 10] = [
+const TYPES: [&str; 8] = [
     "text/html",
     "application/xhtml",
     "text/css",
@@ -48,8 +49,6 @@ const TYPES: [&str; 10] = [
     "application/javascript",
     "application/x-javascript",
     "font/",
-    "video/",
-    "audio/",
     "application/font",
 ];
 
@@ -75,13 +74,16 @@ pub(super) fn style(facts: &Facts<'_>) -> Style {
         200..=299 if !kind.is_empty() => {
             let is_data = is(b"application/xml") || is(b"text/csv");
             let is_file = TYPES.iter().any(|prefix| is(prefix.as_bytes()))
-                || (is(b"image/") && (ending.is_some() || !is_api_path(facts.path)))
-                || (!is_data && ending.is_some_and(|ending| FILE_ENDINGS.contains(&ending)));
+                || (!is_data
+                    && ending.is_some_and(|ending| FILE_ENDINGS.contains(&ending))
+                    && !is_api_path(facts.path))
+                || (is(b"text/plain") && is_for_visitors(facts.path, ending));
             if is_file { Style::Web } else { Style::Rest }
         }
         _ => match ending {
             Some(ending) if FILE_ENDINGS.contains(&ending) => Style::Web,
             Some(ending) if PAGE_ENDINGS.contains(&ending) => Style::Web,
+            _ if (kind.is_empty() || is(b"text/plain")) && is_for_visitors(facts.path, ending) => Style::Web,
             _ if is(b"text/html") && wants_page() => Style::Web,
             _ => Style::Rest,
         },
@@ -95,9 +97,14 @@ fn ending(path: &[u8]) -> Option<&str> {
     std::str::from_utf8(last.get(dot + 1..)?).ok()
 }
 
-/// A picture at `/api/users/7/avatar` is what an API gives.
+/// A picture at `/api/users/7/avatar.png` is what an API gives.
 fn is_api_path(path: &[u8]) -> bool {
-    path.split(|&byte| byte == b'/').any(|segment| {
-        matches!(segment, b"api" | b"rest" | b"v1" | b"v2" | b"v3") || segment.eq_ignore_ascii_case(b"api")
-    })
+    path.split(|&byte| byte == b'/')
+        .any(|segment| segment == b"rest" || segment.eq_ignore_ascii_case(b"api") || is_version(segment))
+}
+
+/// `/robots.txt`, `/.well-known/security.txt`: what web sites tell their visitors (RFC 8615, RFC 9309).
+fn is_for_visitors(path: &[u8], ending: Option<&str>) -> bool {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    ending == Some("txt") && !path.strip_prefix(b".well-known/").unwrap_or(path).contains(&b'/')
 }
