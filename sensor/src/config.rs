@@ -12,6 +12,7 @@ mod pins;
 mod rules;
 mod specs;
 
+pub(crate) use pins::PinConfig;
 use umbra_discovery::classify::Rules;
 
 use crate::cli::{self, Common, Format};

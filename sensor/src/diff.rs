@@ -1,5 +1,6 @@
 //! `umbra diff`: endpoints of captures against API specifications.
 
+mod claims;
 mod document;
 mod observed;
 mod sarif;
@@ -10,7 +11,7 @@ use std::io::Write as _;
 
 use umbra_discovery::Endpoint;
 use umbra_openapi::{
-    Conformance, Coverage, Drift, HostWindow, Observable, Observed, OperationRef, Report, Schemas, SpecSet,
+    Conformance, Coverage, Drift, Found, HostWindow, Observable, Observed, OperationRef, Report, Schemas, SpecSet,
 };
 use umbra_pipeline::Inventory;
 
@@ -53,10 +54,15 @@ pub(crate) fn diff(args: &Diff, common: &Common, config: &Config) -> Result<(), 
         tell!("umbra: warning: {name} names no host and is not compared; bind it with --spec {name}=HOST");
     }
     let (inventory, failure) = if args.state.is_empty() {
-        let Gathered { inventory, failure, .. } = replay::gather(&args.files, common, config)?;
+        let mut config = config.clone();
+        config.pin.extend(claims::pins(&set));
+        let Gathered { inventory, failure, .. } =
+            replay::gather(&args.files, common, &config, |inventory| claims::settle(&set, inventory))?;
         (inventory, failure)
     } else {
-        (state::read_inventory(&args.state, config)?, None)
+        let mut inventory = state::read_inventory(&args.state, config)?;
+        claims::settle(&set, &mut inventory);
+        (inventory, None)
     };
     let findings = Findings::new(&set, &inventory);
     let text = match args.format {
@@ -108,6 +114,8 @@ pub(crate) struct Findings<'a> {
     pub(crate) list: Vec<Finding>,
     /// Endpoints compared.
     pub(crate) endpoints: usize,
+    /// Pages and files of web sites, which are not.
+    pub(crate) set_aside: usize,
     pub(crate) documented: usize,
 }
 
@@ -123,12 +131,30 @@ pub(crate) fn compare(set: &SpecSet, endpoints: &[&Endpoint]) -> Report {
 
 impl<'a> Findings<'a> {
     fn new(set: &'a SpecSet, inventory: &Inventory) -> Findings<'a> {
+        let (apis, web): (Vec<&Endpoint>, Vec<&Endpoint>) =
+            inventory.endpoints().into_iter().partition(|endpoint| endpoint.style.is_api());
+        // What was documented and asked for is called, whatever the server said; what is not documented exists only if some
+        // server answered with success.
+        let is_documented = |endpoint: &Endpoint| {
+            let found = set.observed(endpoint.host(), endpoint.method(), endpoint.route());
+            matches!(found, Found::Operations(_))
+        };
         let endpoints: Vec<&Endpoint> =
-            inventory.endpoints().into_iter().filter(|endpoint| endpoint.confirmed).collect();
+            apis.into_iter().filter(|endpoint| endpoint.confirmed || is_documented(endpoint)).collect();
         let report = compare(set, &endpoints);
-        let mut findings = Findings { set, list: Vec::new(), endpoints: endpoints.len(), documented: 0 };
+        let confirmed = |endpoint: &&&Endpoint| endpoint.confirmed;
+        let mut findings = Findings {
+            set,
+            list: Vec::new(),
+            endpoints: endpoints.iter().filter(confirmed).count(),
+            set_aside: web.iter().filter(confirmed).count(),
+            documented: 0,
+        };
         for (endpoint, verdict) in endpoints.iter().zip(report.verdicts) {
             let conformance = verdict.conformance;
+            if !endpoint.confirmed && !matches!(conformance, Conformance::Zombie(_)) {
+                continue;
+            }
             let finding = |kind, reason: &str, drift, more_drift| Finding {
                 kind,
                 host: endpoint.host().to_string(),
@@ -145,7 +171,7 @@ impl<'a> Findings<'a> {
                 Conformance::Documented => findings.documented += 1,
                 _ => findings.list.push(finding(conformance.name(), conformance.reason(), Vec::new(), 0)),
             }
-            if !verdict.drift.is_empty() {
+            if endpoint.confirmed && !verdict.drift.is_empty() {
                 let reason = "differs from what is documented";
                 findings.list.push(finding("drift", reason, verdict.drift, verdict.more_drift));
             }

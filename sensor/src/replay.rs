@@ -25,7 +25,7 @@ pub(crate) const FLUSH_BYTES: usize = 128 * 1024;
 
 /// Reads captures and prints the inventory.
 pub(crate) fn replay(args: &crate::cli::Replay, config: &Config) -> Result<(), Failure> {
-    let Gathered { inventory, session, failure } = gather(&args.files, &args.common, config)?;
+    let Gathered { inventory, session, failure } = gather(&args.files, &args.common, config, Inventory::settle)?;
     session.print_inventory(&inventory)?;
     failure.map_or(Ok(()), Err)
 }
@@ -38,8 +38,13 @@ pub(crate) struct Gathered {
     pub(crate) failure: Option<Failure>,
 }
 
-/// Reads captures to their end, writing events on the way.
-pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Config) -> Result<Gathered, Failure> {
+/// Reads captures to their end, writing events on the way; `settle` decides the routes.
+pub(crate) fn gather(
+    paths: &[PathBuf],
+    common: &crate::cli::Common,
+    config: &Config,
+    settle: impl FnOnce(&mut Inventory),
+) -> Result<Gathered, Failure> {
     let mut state = State::open(config)?;
     let file_key = config.redaction.key_file.as_deref().map(|file| key::fleet_key(Some(file))).transpose()?;
     let key = State::fleet_key(state.as_mut(), file_key)?;
@@ -64,7 +69,7 @@ pub(crate) fn gather(paths: &[PathBuf], common: &crate::cli::Common, config: &Co
         inventory.add(worker);
     }
     let saved = State::save(&mut state, &inventory, &session.pipeline.event.redaction);
-    inventory.settle();
+    settle(&mut inventory);
     session.output.settle(&inventory, session.pipeline.discovery.hash_seed);
     session.output.finish();
     if !common.quiet {

@@ -58,10 +58,10 @@ fn findings_of_the_demo_capture() {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = lines(&document);
     for expected in [
-        "shadow POST api.shop.example /v1/carts/{cart_id}/items",
+        "shadow POST api.shop.example /v1/carts/{cart}/items",
         "shadow GET api.shop.example /v1/live",
         "zombie POST api.shop.example /v1/orders",
-        "drift GET api.shop.example /v1/products/{product_id}",
+        "drift GET api.shop.example /v1/products/{productId}",
         "orphan PUT api.shop.example /v1/products/{productId}",
         "orphan GET api.shop.example /v1/carts/{cart}/items",
     ] {

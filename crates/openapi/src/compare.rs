@@ -215,9 +215,14 @@ impl SpecSet {
         };
         let current: Vec<OperationRef> = refs.iter().copied().filter(|at| !versions.is_gone(*at)).collect();
         let deprecated = |at: &OperationRef| self.operation(*at).is_some_and(|operation| operation.deprecated);
+        // Where the path has an operation of its own, that one is meant.
+        let is_variant = |at: &&OperationRef| self.operation(**at).is_some_and(|operation| operation.variant);
+        let plain = || current.iter().filter(|at| !is_variant(at));
+        let meant_deprecated =
+            if plain().next().is_some() { plain().all(deprecated) } else { current.iter().all(deprecated) };
         let (conformance, refs) = match current.as_slice() {
             [] => (Conformance::Zombie(Zombie::OlderVersion), refs),
-            some if some.iter().all(deprecated) => (Conformance::Zombie(Zombie::Deprecated), current),
+            _ if meant_deprecated => (Conformance::Zombie(Zombie::Deprecated), current),
             _ => (Conformance::Documented, current),
         };
         let (drift, more_drift) = drift::of(self, &refs, endpoint, schemas);
@@ -225,16 +230,25 @@ impl SpecSet {
     }
 
     /// A method that is not documented on a documented path. Servers answer HEAD where there is GET (RFC 9110 §9.3.2) and
-    /// OPTIONS anywhere (CORS preflight), documented or not: both say nothing new.
+    /// OPTIONS anywhere (CORS preflight), documented or not: both say nothing new, but HEAD does where the specification has it
+    /// at other paths.
     fn other_method(&self, endpoint: &Observed) -> Verdict {
         let operation = &endpoint.operation;
         let implied = match operation.method.as_str() {
             "OPTIONS" => true,
-            "HEAD" => matches!(self.observed(&endpoint.host, "GET", &operation.template), Found::Operations(_)),
+            "HEAD" => match self.observed(&endpoint.host, "GET", &operation.template) {
+                Found::Operations(refs) => !refs.iter().any(|at| self.documents_head(*at)),
+                _ => false,
+            },
             _ => false,
         };
         let conformance = if implied { Conformance::Documented } else { Conformance::Shadow(Shadow::Method) };
         Verdict { conformance, operation: None, drift: Vec::new(), more_drift: 0 }
+    }
+
+    /// Whether the specification of an operation has HEAD anywhere: then its authors mean what they leave out.
+    fn documents_head(&self, at: OperationRef) -> bool {
+        self.spec(at).is_some_and(|spec| spec.operations.iter().any(|operation| operation.method == "HEAD"))
     }
 
     fn orphans(&self, seen: &Seen, hosts: &[HostWindow], versions: &Versions) -> Vec<Orphan> {

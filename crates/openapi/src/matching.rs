@@ -139,6 +139,22 @@ impl SpecSet {
         Some(format!("{}{}", mount.path, operation.template))
     }
 
+    /// Every documented operation with the hosts (or host patterns) where it may be called and its whole template there.
+    pub fn documented(&self) -> impl Iterator<Item = (&str, String)> {
+        self.places.iter().zip(&self.bound).flat_map(move |(places, bound)| {
+            places.iter().filter_map(|(host, mount)| Some((host.as_str(), self.mount(*mount)?))).flat_map(
+                |(host, mount)| {
+                    let is_there = |operation: &&Operation| match mount.list {
+                        ELSEWHERE => operation.servers != 0,
+                        list => operation.servers == list,
+                    };
+                    let there = bound.spec.operations.iter().filter(is_there);
+                    there.map(move |operation| (host, format!("{}{}", mount.path, operation.template)))
+                },
+            )
+        })
+    }
+
     /// Finds the operations of a request. `path` may have a query.
     pub fn request(&self, host: &str, method: &str, path: &[u8]) -> Found {
         let path = path_segments(path);

@@ -165,6 +165,8 @@ pub struct Operation {
     pub security: Option<Vec<Vec<u32>>>,
     /// Place in [`Spec::server_lists`].
     pub servers: u32,
+    /// Its path was written with a query or a fragment: one of several operations that path and method do not tell apart.
+    pub variant: bool,
     /// Something of it could not be read: what is seen of it is not called undocumented.
     pub incomplete: bool,
     /// What an inventory knows of it.

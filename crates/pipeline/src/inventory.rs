@@ -89,6 +89,14 @@ impl Inventory {
         self.endpoints.settle();
     }
 
+    /// The same, where something else knows routes too: `route` is given an endpoint as it was filed so far, with its literal
+    /// segments as they were asked for, and the templates that were decided.
+    pub fn settle_as(&mut self, route: impl Fn(&Endpoint, &Templates) -> Option<String>) {
+        let templates = self.routes.as_ref().map(|routes| routes.templates(self.pins.list())).unwrap_or_default();
+        self.endpoints = self.endpoints.filed(|endpoint| route(endpoint, &templates));
+        self.endpoints.settle();
+    }
+
     /// What was learnt of the routes; `None` before a worker was added.
     pub fn routes(&self) -> Option<&Routes> {
         self.routes.as_ref()

@@ -50,6 +50,12 @@ impl FromText for HostName {
 }
 
 impl PinConfig {
+    /// Pins a template of a host; `None` if it is none that can be pinned.
+    pub(crate) fn new(host: &str, template: &str) -> Option<PinConfig> {
+        let host = HostName::from_text(host).ok()?;
+        Some(PinConfig { host: Some(Checked(host)), template: Checked(Template::from_text(template).ok()?) })
+    }
+
     fn pin(&self) -> Option<Pin> {
         // It was read before.
         Pin::new(self.host.as_ref().map(|host| host.0.0.as_str()), &self.template.0.0).ok()

@@ -25,6 +25,7 @@ pub(super) fn write(findings: &Findings<'_>) -> String {
         "schema_version": 1,
         "endpoints": findings.endpoints,
         "documented": findings.documented,
+        "set_aside": findings.set_aside,
         "counts": counts,
         "findings": list,
         "specifications": specs,

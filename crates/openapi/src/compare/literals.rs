@@ -8,13 +8,16 @@ use std::collections::HashSet;
 
 use super::observed::Observed;
 use super::view::View;
-use crate::matching::{OperationRef, SpecSet};
+use crate::matching::{Found, OperationRef, SpecSet};
 use crate::model::Location;
 use crate::schema::{SchemaId, Schemas, Types};
 use crate::template::{Segment, segments, variables};
 
 /// From this confidence on an inventory's literal is taken for one.
 const CERTAIN: f64 = 0.9;
+
+/// Methods that path items have.
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 
 /// Values that stand for a resource the server chooses: an endpoint of their own in an inventory, a value in documents.
 const STAND_INS: [&str; 9] = ["-", "@me", "current", "default", "latest", "me", "mine", "self", "~"];
@@ -41,30 +44,63 @@ impl Literals {
 
     /// Whether a literal of the endpoint cannot be a value of the operation's variable.
     pub(super) fn speak_against(&self, set: &SpecSet, at: OperationRef, endpoint: &Observed) -> bool {
-        let (Some(template), Some(operation), Some(spec)) = (set.template(at), set.operation(at), set.spec(at)) else {
-            return false;
-        };
         let certain = endpoint.operation.evidence.as_ref().is_none_or(|evidence| evidence.confidence >= CERTAIN);
         let seen = segments(&endpoint.operation.template);
-        for (place, (name, segment)) in variables(&template).iter().zip(&seen).enumerate() {
-            let (Some(name), Segment::Literal(literal)) = (name, segment) else { continue };
-            let text = String::from_utf8_lossy(literal);
-            if STAND_INS.contains(&text.as_ref()) {
-                continue;
-            }
-            let parameter = operation
-                .parameters
-                .iter()
-                .find(|parameter| parameter.location == Location::Path && parameter.name == *name);
-            let schema = parameter.and_then(|parameter| parameter.schema);
-            if schema.is_some_and(|schema| !admits(&spec.schemas, schema, &text)) {
-                return true;
-            }
-            if certain && self.variables.contains(&(endpoint.host.clone(), prefix(&seen, place))) {
-                return true;
-            }
+        let beside = |place| certain && self.variables.contains(&(endpoint.host.clone(), prefix(&seen, place)));
+        speak_against(set, at, &seen, &beside)
+    }
+}
+
+/// Whether a literal of a template cannot be a value of the operation's variable: the variable's schema does not admit it, or it
+/// is `certain` not to be one.
+fn speak_against(set: &SpecSet, at: OperationRef, seen: &[Segment], certain: &dyn Fn(usize) -> bool) -> bool {
+    let (Some(template), Some(operation), Some(spec)) = (set.template(at), set.operation(at), set.spec(at)) else {
+        return false;
+    };
+    for (place, (name, segment)) in variables(&template).iter().zip(seen).enumerate() {
+        let (Some(name), Segment::Literal(literal)) = (name, segment) else { continue };
+        let text = String::from_utf8_lossy(literal);
+        if STAND_INS.contains(&text.as_ref()) {
+            continue;
         }
-        false
+        let parameter = operation
+            .parameters
+            .iter()
+            .find(|parameter| parameter.location == Location::Path && parameter.name == *name);
+        let schema = parameter.and_then(|parameter| parameter.schema);
+        if schema.is_some_and(|schema| !admits(&spec.schemas, schema, &text)) || certain(place) {
+            return true;
+        }
+    }
+    false
+}
+
+impl SpecSet {
+    /// The template of the operation that documents what was asked for at `path`, a path or a template with the literals that
+    /// are known; where none documents the method, that of another method there. `inferred` is the template that an inventory
+    /// without specifications gives it, with whether it is certain that the segment at a place is a literal, as it has a
+    /// variable beside it: where that speaks against the operation, the path is no value of its variable, and nothing documents
+    /// it.
+    pub fn claim(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        inferred: Option<(&str, &dyn Fn(usize) -> bool)>,
+    ) -> Option<String> {
+        let refs = match self.observed(host, method, path) {
+            Found::Operations(refs) => refs,
+            // Nobody has looked for what is there with a method that is not documented and did not succeed.
+            Found::NoMethod if inferred.is_some() => {
+                let others = METHODS.iter().map(|other| self.observed(host, other, path));
+                others.filter_map(|found| if let Found::Operations(refs) = found { Some(refs) } else { None }).next()?
+            }
+            _ => return None,
+        };
+        let fits = |at: &&OperationRef| {
+            inferred.is_none_or(|(template, certain)| !speak_against(self, **at, &segments(template), certain))
+        };
+        refs.iter().find(fits).and_then(|at| self.template(*at))
     }
 }
 

@@ -97,6 +97,7 @@ impl Reader<'_> {
             self.issue(at, "the path does not start with a slash");
         }
         operation.template = rooted(path);
+        operation.variant = path.len() < template.len();
         self.query_of_template(operation, query);
     }
 

@@ -1,0 +1,85 @@
+//! Which operation of the specifications a request belongs to: decided request by request, before routes are inferred from what is
+//! left.
+//!
+//! A specification knows its templates: however few values a variable had, and whatever they look like, a request for it is one
+//! for the documented operation. Only where traffic shows that something else is behind a literal is it kept apart.
+
+use std::collections::HashSet;
+
+use umbra_discovery::Endpoint;
+use umbra_discovery::routes::{Templates, looks_like_value};
+use umbra_openapi::SpecSet;
+use umbra_pipeline::Inventory;
+
+use crate::config::PinConfig;
+
+/// From this confidence on a literal that was inferred beside a variable is taken for one.
+const CERTAIN: f64 = 0.9;
+
+/// Documented templates with a literal that looks like a value (`/folders/0` beside `/folders/{id}`), pinned: only while a request is
+/// at hand can it be told from the values around it.
+pub(super) fn pins(set: &SpecSet) -> Vec<PinConfig> {
+    /// Each request is matched with those of its length.
+    const PINS: usize = 1_000;
+    // What the first segment is matters little: versions stand there.
+    let is_odd =
+        |template: &str| template.split('/').skip(2).any(|segment| !segment.contains('{') && looks_like_value(segment));
+    let odd = set.documented().filter(|(host, template)| !host.contains('{') && is_odd(template));
+    let pins = odd.filter_map(|(host, template)| PinConfig::new(host, &template));
+    pins.take(PINS).collect()
+}
+
+/// Decides the routes: those of the specifications where one matches, inferred ones else.
+pub(super) fn settle(set: &SpecSet, inventory: &mut Inventory) {
+    // Made once the templates are known, at the first endpoint.
+    let variables = std::cell::OnceCell::new();
+    inventory.settle_as(|endpoint, templates| {
+        let variables = variables.get_or_init(|| variables_of(templates));
+        let inferred = templates.of(endpoint);
+        // What was kept stands under its template already.
+        let kept = || endpoint.confirmed.then(|| endpoint.route());
+        let template = inferred.map(|inferred| inferred.template.as_str()).or_else(kept);
+        let path = with_literals(endpoint, template);
+        let certain = |place: usize| {
+            inferred.is_some_and(|inferred| {
+                inferred.confidences.get(place).is_some_and(|confidence| *confidence >= CERTAIN)
+                    && variables.contains(&(inferred.service.clone(), prefix(&inferred.template, place)))
+            })
+        };
+        let literals = template.map(|template| (template, &certain as &dyn Fn(usize) -> bool));
+        let claimed = set.claim(endpoint.host(), endpoint.method(), &path, literals);
+        claimed.or_else(|| template.map(str::to_owned))
+    });
+}
+
+/// The path as it was asked for, as far as it is known: what looks like a value and is part of the route stands there too.
+fn with_literals(endpoint: &Endpoint, template: Option<&str>) -> String {
+    let route = endpoint.route();
+    let Some(template) = template else { return route.to_owned() };
+    let (asked, known): (Vec<&str>, Vec<&str>) = (route.split('/').collect(), template.split('/').collect());
+    if asked.len() != known.len() {
+        return route.to_owned();
+    }
+    let segments = asked.iter().zip(known).map(|(asked, known)| if known.contains('{') { *asked } else { known });
+    segments.collect::<Vec<&str>>().join("/")
+}
+
+/// Where the inventory has variables: service, and the segments before.
+fn variables_of(templates: &Templates) -> HashSet<(String, String)> {
+    let mut places = HashSet::new();
+    for endpoint in templates.endpoints() {
+        let segments = endpoint.template.split('/').skip(1);
+        for (place, _) in segments.enumerate().filter(|(_, segment)| segment.starts_with('{')) {
+            places.insert((endpoint.service.clone(), prefix(&endpoint.template, place)));
+        }
+    }
+    places
+}
+
+/// The segments before a place, variables unnamed.
+fn prefix(template: &str, place: usize) -> String {
+    let segments = template.split('/').skip(1).take(place);
+    segments
+        .map(|segment| if segment.contains('{') { "/{}" } else { segment })
+        .fold(String::new(), |out, segment| out + "/" + segment)
+}
