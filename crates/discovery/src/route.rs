@@ -2,7 +2,7 @@
 //! service are decided ([`crate::routes`]).
 //!
 //! A segment becomes `{id}` if its shape leaves no doubt that it is a value: a number, a UUID, a hex or mixed token, a date,
-//! an e-mail address. It is the shape that route inference goes by ([`shape_of`]), on the same canonical text, so that nothing
+//! an e-mail address. It is the shape that route inference goes by (`shape_of`), on the same canonical text, so that nothing
 //! comes together here that is told apart there. Each decision looks at one segment only: the template of a path does not
 //! depend on what else was seen.
 
