@@ -1,10 +1,15 @@
 # The two first commands are `make demo` and `make test`. Everything else is `cargo xtask` (crates/xtask).
-.PHONY: demo test bench accuracy fuzz setup build clean
+.PHONY: demo demo-kafka test bench accuracy fuzz setup build clean
 
 demo: ## replay a small capture and print the API inventory found in it
 	@deploy/setup.sh demo
 	cargo build --release --locked --bin umbra
 	target/release/umbra replay testdata/demo/capture.pcap
+
+demo-kafka: ## start a real Kafka, make the topics, replay a capture into it and show what a consumer reads
+	@deploy/setup.sh test
+	cargo build --release --locked --bin umbra
+	deploy/kafka/demo.sh
 
 test: ## everything CI runs
 	@deploy/setup.sh test

@@ -17,6 +17,17 @@ pub(crate) fn check(args: &cli::Check) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
     key::fleet_key(config.redaction.key_file.as_deref())?;
     state::check(&config)?;
+    #[cfg(feature = "kafka")]
+    {
+        crate::kafka::check(&config)?;
+        if args.online {
+            crate::kafka::check_online(&config)?;
+        }
+    }
+    #[cfg(not(feature = "kafka"))]
+    if args.online {
+        return Err(Failure::new(exit::USAGE, "this build has no Kafka: build with the feature `kafka`"));
+    }
     let options = umbra_capture::file::Options { filter: config.capture.filter.clone(), ..Default::default() };
     if let Some(filter) = &config.capture.filter {
         // Here it is the configuration that is wrong, not the command line.

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Inventory(Inventory),
     /// Compare the endpoints of captures, or of a kept inventory, with API specifications (OpenAPI 3.1, 3.0, Swagger 2.0).
     Diff(Diff),
+    /// Plan, create or check the Kafka topics.
+    Topics(Topics),
     /// Check a configuration file, and that what it names can be used.
     Check(Check),
     /// Print the JSON Schema of a published record.
@@ -89,6 +91,9 @@ pub(crate) struct Replay {
     /// Capture files (pcap, pcapng, also gzip or zstd), directories of them, or `-` for stdin.
     #[arg(required = true, value_name = "FILE|DIR|-")]
     pub(crate) files: Vec<PathBuf>,
+    /// Send the events to the Kafka of the configuration, marked as a replay, and wait until it has them all.
+    #[arg(long, conflicts_with_all = ["events", "har"])]
+    pub(crate) kafka: bool,
     #[command(flatten)]
     pub(crate) common: Common,
     /// BPF filter, after `--`.
@@ -264,10 +269,37 @@ pub(crate) enum InventoryFormat {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Topics {
+    /// What to do with them: print what they should be and the ACLs needed, make those that are missing, or compare.
+    #[arg(value_enum)]
+    pub(crate) action: TopicsAction,
+    /// Configuration file (TOML); what counts is [kafka].
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Brokers instead of those of the configuration.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) brokers: Vec<String>,
+}
+
+/// What `umbra topics` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TopicsAction {
+    /// Print what they should be and the ACLs needed.
+    Plan,
+    /// Make those that are missing.
+    Create,
+    /// Compare what is there with the plan.
+    Check,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Check {
     /// Configuration file (TOML).
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Also ask each Kafka broker, and look at the topics.
+    #[arg(long)]
+    pub(crate) online: bool,
     /// Capture files to try to open.
     #[arg(value_name = "FILE|DIR")]
     pub(crate) files: Vec<PathBuf>,

@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use umbra_event::FleetKey;
 use umbra_event::redact::{Redaction, Reveal};
 
+mod kafka;
 mod pins;
 mod rules;
 mod specs;
 
 pub(crate) use pins::PinConfig;
 use umbra_discovery::classify::Rules;
+
+pub(crate) use kafka::Kafka;
 
 use crate::cli::{self, Common, Format};
 use crate::exit::{self, Failure};
@@ -31,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     pub(crate) inventory: Inventory,
     pub(crate) output: Output,
+    pub(crate) kafka: Kafka,
     pub(crate) redaction: RedactionConfig,
     pub(crate) state: State,
     pub(crate) services: rules::Services,
@@ -330,6 +334,7 @@ impl Config {
                 return Err(format!(" {key} must be at most {limit}"));
             }
         }
+        self.kafka.check()?;
         // Names are not looked up: no packet leaves for it.
         if self.capture.exclude.iter().any(|own| own.parse::<SocketAddr>().is_err()) {
             return Err(" capture.exclude: each must be written as address:port".into());

@@ -10,6 +10,8 @@ pub(crate) const USAGE: i32 = 64;
 pub(crate) const BAD_DATA: i32 = 65;
 /// Input that cannot be opened.
 pub(crate) const NO_INPUT: i32 = 66;
+/// A broker does not answer.
+pub(crate) const UNREACHABLE: i32 = 69;
 /// Our fault.
 pub(crate) const SOFTWARE: i32 = 70;
 /// Reading or writing failed.

@@ -15,6 +15,8 @@ mod diff;
 mod dispatch;
 mod exit;
 mod held;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod key;
 mod library;
 mod output;
@@ -88,7 +90,9 @@ fn code(code: i32) -> ExitCode {
 fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Replay(args) => {
-            let Some(config) = configure(&args.common, &args.bpf, |_| {})? else { return Ok(()) };
+            let Some(config) = configure(&args.common, &args.bpf, |config| config.kafka.active = args.kafka)? else {
+                return Ok(());
+            };
             signals::install()?;
             replay::replay(&args, &config)
         }
@@ -100,6 +104,10 @@ fn execute(command: Command) -> Result<(), Failure> {
             signals::install()?;
             diff::diff(&args, &common, &config)
         }
+        #[cfg(feature = "kafka")]
+        Command::Topics(args) => kafka::topics(&args),
+        #[cfg(not(feature = "kafka"))]
+        Command::Topics(_) => Err(Failure::new(exit::USAGE, "this build has no Kafka: build with the feature `kafka`")),
         Command::Check(args) => check::check(&args),
         Command::Schema(args) => print(args.record.schema().as_bytes()),
         Command::Completions { shell } => {
@@ -141,6 +149,7 @@ fn override_run(args: &cli::Run, config: &mut Config) {
     if !args.interfaces.is_empty() {
         config.capture.interfaces = args.interfaces.clone();
     }
+    config.kafka.active = config.kafka.is_set();
     if let Some(user) = &args.user {
         config.capture.user = Some(user.clone());
     }

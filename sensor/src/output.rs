@@ -22,6 +22,8 @@ enum Sink {
     Lines(JsonLines),
     /// `None` once the footer is written.
     Har(Option<Har<BufWriter<File>>>),
+    #[cfg(feature = "kafka")]
+    Kafka(crate::kafka::KafkaSink),
 }
 
 /// The sink of a run, shared by its workers.
@@ -40,16 +42,30 @@ pub(crate) struct Output {
     closed: AtomicBool,
     error: Mutex<Option<String>>,
     har: bool,
+    kafka: bool,
+    /// Where the records of Kafka are at the end, in words.
+    kafka_end: Mutex<Option<String>>,
 }
 
 impl Output {
     /// Opens what the configuration names; nothing named: there are no events. `live`: the file goes on behind its end and
     /// is rotated by size.
-    pub(crate) fn open(config: &crate::config::Output, live: bool) -> Result<Output, Failure> {
+    pub(crate) fn open(whole: &crate::config::Config, live: bool) -> Result<Output, Failure> {
+        let config = &whole.output;
         for path in [&config.events, &config.har].into_iter().flatten() {
             refuse_capture(path)?;
         }
+        let kafka = whole.kafka.active;
+        if kafka && (config.events.is_some() || config.har.is_some()) {
+            return Err(Failure::new(exit::CONFIG, "events go either to Kafka or to a file, not both"));
+        }
         let sink = match (&config.events, &config.har) {
+            #[cfg(feature = "kafka")]
+            (None, None) if kafka => Some(Sink::Kafka(crate::kafka::KafkaSink::open(whole, live)?)),
+            #[cfg(not(feature = "kafka"))]
+            (None, None) if kafka => {
+                return Err(Failure::new(exit::USAGE, "this build has no Kafka: build with the feature `kafka`"));
+            }
             (Some(_), Some(_)) => return Err(Failure::new(exit::USAGE, "give either --events or --har, not both")),
             (Some(path), None) => Some(Sink::Lines(open_events(path, config, live)?)),
             (None, Some(path)) => Some(Sink::Har(Some(open_har(path).map_err(|error| cannot_write(path, error))?))),
@@ -66,6 +82,8 @@ impl Output {
             closed: AtomicBool::new(false),
             error: Mutex::new(None),
             har: config.har.is_some(),
+            kafka,
+            kafka_end: Mutex::new(None),
         })
     }
 
@@ -144,6 +162,11 @@ impl Output {
                 }
             },
             Sink::Har(None) => Ok(()),
+            #[cfg(feature = "kafka")]
+            Sink::Kafka(kafka) => {
+                kafka.write(bytes);
+                Ok(())
+            }
         });
     }
 
@@ -152,6 +175,8 @@ impl Output {
         self.with_sink(|sink| match sink {
             Sink::Lines(lines) => lines.flush(),
             Sink::Har(_) => Ok(()),
+            #[cfg(feature = "kafka")]
+            Sink::Kafka(_) => Ok(()),
         });
     }
 
@@ -160,7 +185,17 @@ impl Output {
         self.with_sink(|sink| match sink {
             Sink::Lines(lines) => lines.flush(),
             Sink::Har(har) => har.take().map_or(Ok(()), |har| har.finish().map(drop)),
+            #[cfg(feature = "kafka")]
+            Sink::Kafka(kafka) => {
+                if let Some(ledger) = kafka.finish() {
+                    self.take_ledger(&ledger);
+                }
+                Ok(())
+            }
         });
+        if self.kafka {
+            return;
+        }
         // What still waits for another try is lost now.
         let taken = self.taken.load(Ordering::Relaxed);
         self.lost.store(taken.saturating_sub(self.written()), Ordering::Relaxed);
@@ -191,6 +226,8 @@ impl Output {
                 flushed
             }
             Sink::Har(_) => Ok(()),
+            #[cfg(feature = "kafka")]
+            Sink::Kafka(_) => Ok(()),
         });
         Ok(())
     }
@@ -226,6 +263,22 @@ impl Output {
         self.error.lock().ok().and_then(|error| error.clone())
     }
 
+    /// Where the records of Kafka are, in words.
+    pub(crate) fn kafka(&self) -> Option<String> {
+        self.kafka_end.lock().ok().and_then(|line| line.clone())
+    }
+
+    #[cfg(feature = "kafka")]
+    fn take_ledger(&self, ledger: &umbra_publish::kafka::Ledger) {
+        let event = ledger.class(umbra_store::Class::Event);
+        // In the spool is as good as written: it outlives us.
+        self.written.store(event.delivered.saturating_add(event.pending), Ordering::Relaxed);
+        self.lost.store(event.lost_queue.saturating_add(event.lost_too_long), Ordering::Relaxed);
+        if let Ok(mut line) = self.kafka_end.lock() {
+            *line = Some(crate::kafka::summary(ledger));
+        }
+    }
+
     fn with_sink(&self, act: impl FnOnce(&mut Sink) -> io::Result<()>) {
         let Some(sink) = &self.sink else { return };
         // A thread that panicked while it wrote has left whole records: the sink keeps them apart.
@@ -236,6 +289,12 @@ impl Output {
             let [written, lost] = &self.earlier;
             self.written.store(written.load(Ordering::Relaxed) + counters.written, Ordering::Relaxed);
             self.lost.store(lost.load(Ordering::Relaxed) + counters.lost, Ordering::Relaxed);
+        }
+        #[cfg(feature = "kafka")]
+        if let Sink::Kafka(kafka) = &*sink
+            && let Some(ledger) = kafka.ledger()
+        {
+            self.take_ledger(&ledger);
         }
         match result {
             Ok(()) => {}

@@ -42,7 +42,7 @@ impl Session {
         }
         Ok(Session {
             pipeline,
-            output: Output::open(&config.output, rotate)?,
+            output: Output::open(config, rotate)?,
             format: config.output.format,
             catalogue: Mutex::new(Catalogue::new(&printed)?),
             events_on_stdout: config.output.events.as_deref() == Some("-".as_ref()),
@@ -151,6 +151,9 @@ pub(crate) fn summary(counters: &umbra_pipeline::Counters, output: &Output) {
     part(output.lost(), "events lost");
     if !parts.is_empty() {
         tell!("  {}", parts.join(", "));
+    }
+    if let Some(line) = output.kafka() {
+        tell!("  {line}");
     }
     let list = undecoded(&counters.wire);
     if !list.is_empty() {

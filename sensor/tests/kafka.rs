@@ -1,0 +1,113 @@
+//! The binary and a real Kafka: topics, replay, and kill -9 in between (F086).
+#![cfg(feature = "kafka")]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{temporary, umbra};
+use umbra_testkit::{Kafka, Random};
+
+/// Kills in a row; `UMBRA_KILLS` says more.
+const KILLS: u32 = 5;
+
+fn capture() -> String {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/demo/capture.pcap").to_owned()
+}
+
+/// A configuration of one test, and its topics.
+fn configuration(kafka: &Kafka, prefix: &str) -> String {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{prefix}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let text = format!(
+        "[state]\ndirectory = \"{}\"\n[kafka]\nbrokers = [\"{}\"]\nprefix = \"{prefix}\"\npartitions = 3\nreplication = 1\n",
+        folder.join("state").display(),
+        kafka.bootstrap()
+    );
+    let path = temporary(&format!("{prefix}.toml"), &text).to_str().unwrap().to_owned();
+    let made = umbra(&["topics", "create", "-c", &path]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    path
+}
+
+/// Ids of the events of a topic, as Kafka's own consumer reads them; and how many with duplicates.
+fn ids(kafka: &Kafka, topic: &str) -> (BTreeSet<String>, usize) {
+    let text = kafka.tool("console-consumer", &["--topic", topic, "--from-beginning", "--timeout-ms", "5000"]);
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().all(|event| event["source"] == "replay"));
+    (events.iter().map(|event| event["event_id"].as_str().unwrap().to_owned()).collect(), events.len())
+}
+
+fn undisturbed(config: &str) -> BTreeSet<String> {
+    let output = umbra(&["replay", &capture(), "-c", config, "--events", "-", "--format", "none", "-q"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["event_id"].as_str().unwrap().to_owned();
+    text.lines().map(id).collect()
+}
+
+#[test]
+fn a_replay_into_kafka_waits_for_every_acknowledgement() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let config = configuration(kafka, "replay");
+    let check = umbra(&["check", "--online", "-c", &config]);
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+    let expected = undisturbed(&config);
+    let output = umbra(&["replay", &capture(), "-c", &config, "--kafka", "--format", "none"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains(&format!("kafka: {} records delivered, 0 wait", expected.len())), "{said}");
+    assert_eq!(ids(kafka, "replay.events"), (expected.clone(), expected.len()));
+    // Not said, not sent.
+    assert!(umbra(&["replay", &capture(), "-c", &config, "--format", "none"]).status.success());
+    assert_eq!(ids(kafka, "replay.events").1, expected.len());
+}
+
+#[test]
+fn f086_kill_9_at_random_moments_of_a_replay_into_kafka() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let config = configuration(kafka, "kill");
+    let expected = undisturbed(&config);
+    let kills = std::env::var("UMBRA_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(KILLS);
+    let mut random = Random::new(86);
+    for _ in 0..kills {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_umbra"))
+            .args(["replay", &capture(), "-c", &config, "--kafka", "--format", "none", "-q"])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(random.below(400) as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let output = umbra(&["replay", &capture(), "-c", &config, "--kafka", "--format", "none"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains(" 0 wait in the spool"), "{said}");
+    assert!(!said.contains("lost") && !said.contains("damaged"), "{said}");
+    assert_eq!(ids(kafka, "kill.events").0, expected, "once each after folding by event_id: {said}");
+}
+
+#[test]
+fn topics_are_planned_and_checked_and_secrets_not_told() {
+    let plan = umbra(&["topics", "plan"]);
+    let text = String::from_utf8_lossy(&plan.stdout).into_owned();
+    for name in ["umbra.events", "umbra.endpoints.sensor", "umbra.endpoints", "umbra.findings", "umbra.sensors"] {
+        assert!(text.contains(name), "{text}");
+    }
+    assert!(text.contains("IdempotentWrite"), "{text}");
+    let nobody = umbra(&["topics", "check", "--brokers", "127.0.0.1:9"]);
+    assert_eq!(nobody.status.code(), Some(69), "no broker answers");
+    let twice = "[state]\ndirectory=\"x\"\n[kafka]\nbrokers=[\"h:1\"]\n[kafka.properties]\n\"metadata.broker.list\"=\"canary\"\n";
+    let path = temporary("twice.toml", twice);
+    let output = umbra(&["check", "-c", path.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("bootstrap.servers") && !said.contains("canary"), "{said}");
+    let printed = umbra(&["replay", "x", "-c", path.to_str().unwrap(), "--print-config"]);
+    assert!(!String::from_utf8_lossy(&printed.stdout).contains("canary"));
+}
