@@ -24,4 +24,4 @@ echo "== replay into Kafka"
 "$umbra" replay testdata/demo/capture.pcap -c "$work/umbra.toml" --kafka
 echo "== the first three events, as Kafka's own consumer reads them: headers, key, value"
 deploy/kafka/kafka.sh tool console-consumer --bootstrap-server 127.0.0.1:29092 --topic umbra.events --from-beginning \
-    --max-messages 3 --timeout-ms 20000 --property print.key=true --property print.headers=true 2>/dev/null
+    --max-messages 3 --timeout-ms 20000 --formatter-property print.key=true --formatter-property print.headers=true 2>/dev/null
