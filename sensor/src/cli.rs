@@ -110,7 +110,7 @@ pub(crate) struct Diff {
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) state: Vec<PathBuf>,
     /// Specification, or a directory of them; may be given several times. `=HOST` binds it to hosts instead of those
-    /// that its servers name. Without any, those of [[spec]] in the configuration.
+    /// that its servers name. Without any, those of `[[spec]]` in the configuration.
     #[arg(long = "spec", value_name = "FILE|DIR[=HOST,…]")]
     pub(crate) specs: Vec<String>,
     /// Exit with 1 if there is any of these.
