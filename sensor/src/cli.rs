@@ -273,7 +273,7 @@ pub(crate) struct Topics {
     /// What to do with them: print what they should be and the ACLs needed, make those that are missing, or compare.
     #[arg(value_enum)]
     pub(crate) action: TopicsAction,
-    /// Configuration file (TOML); what counts is [kafka].
+    /// Configuration file (TOML); what counts is `[kafka]`.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Brokers instead of those of the configuration.

@@ -26,6 +26,8 @@ use crate::state::{Saver, State};
 
 /// How long a worker waits for packets before it looks at the time.
 const WAIT: Duration = Duration::from_millis(100);
+/// Pause between looks at a ring that is empty, once stopped.
+const POLL: Duration = Duration::from_millis(5);
 /// How often workers look for timeouts and read the kernel's counters.
 const TICK: Duration = Duration::from_secs(1);
 /// A worker that is to stop reads what came before, for so long at most.
@@ -278,8 +280,8 @@ impl Lane<'_> {
         let mut next_status = Instant::now() + TICK;
         let mut next_snapshot = self.snapshots.as_ref().map(|snapshots| Instant::now() + snapshots.every);
         let mut snapshot_at = Timestamp(0);
-        // Packet time of the stop, and when to end at the latest.
-        let mut stop: Option<(Timestamp, Instant)> = None;
+        // Packet time of the stop, when the kernel has handed all before it over, and when to end at the latest.
+        let mut stop: Option<(Timestamp, Instant, Instant)> = None;
         loop {
             let mut now = Timestamp(0);
             let polled = source.poll(WAIT, &mut |packet| {
@@ -319,8 +321,16 @@ impl Lane<'_> {
             }
             if polled.stopped {
                 // While packets keep coming the ring is never empty. `polled.time` is a bit behind the clock.
-                let (at, deadline) = *stop.get_or_insert((polled.time.after(WAIT * 2), Instant::now() + DRAIN));
-                if polled.packets == 0 || now > at || Instant::now() > deadline {
+                let (at, settled, deadline) = *stop.get_or_insert_with(|| {
+                    let stopped = Instant::now();
+                    (polled.time.after(WAIT * 2), stopped + WAIT, stopped + DRAIN)
+                });
+                // The kernel hands a block that is not full over after a while: an empty ring may have one yet.
+                let empty = polled.packets == 0 && Instant::now() > settled;
+                if polled.packets == 0 {
+                    std::thread::sleep(POLL);
+                }
+                if empty || now > at || Instant::now() > deadline {
                     // Capture is over: now the writer may be waited for.
                     let until = Instant::now() + LAST_LINES;
                     worker.finish_into(now, &mut |output| self.hand_over_last(output, until));
