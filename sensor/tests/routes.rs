@@ -65,7 +65,17 @@ fn events_of_a_replay_carry_the_routes_of_the_inventory() {
     let capture = capture();
     let file = capture.to_str().unwrap();
     let inventory = support::umbra(&["replay", file, "-q", "--format", "json"]).stdout;
-    let rows = rows(&serde_json::from_slice(&inventory).unwrap());
+    let inventory: Value = serde_json::from_slice(&inventory).unwrap();
+    // What was decided of the route, and why, stands beside it.
+    let orders = inventory["endpoints"].as_array().unwrap().iter();
+    let template =
+        &orders.filter(|row| row["route"].as_str().unwrap().contains("/orders/{")).last().unwrap()["template"];
+    assert!((0.5..=1.0).contains(&template["confidence"].as_f64().unwrap()), "{template}");
+    let parameters = template["parameters"].as_array().unwrap();
+    let of = |name: &str| parameters.iter().map(|it| it[name].as_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!((of("name")[1], of("type")), ("order_id", vec!["string", "integer"]));
+    assert!(parameters.iter().all(|it| !it["reasons"].as_array().unwrap().is_empty()), "{template}");
+    let rows = rows(&inventory);
     let routes: Vec<&str> = rows.iter().map(|(_, route, _)| route.as_str()).collect();
     assert!(routes.iter().any(|route| route.starts_with("/users/{")), "{routes:?}");
     assert!(!routes.iter().any(|route| route.contains("alice")), "{routes:?}");

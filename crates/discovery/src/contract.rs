@@ -6,13 +6,14 @@ use umbra_openapi::{
 };
 
 use crate::endpoint::Endpoint;
+use crate::routes::ParameterType;
 use crate::schema::describe::{Description, describe, describe_object};
 use crate::schema::schemas::{Bodies, Place};
 use crate::schema::shape::Object;
 use crate::schema::{self, Credential, Syntax};
 
 /// The endpoint as an operation, its shapes added to `schemas`. What is not known from the endpoint alone is left out: evidence,
-/// security, types of path parameters.
+/// security.
 pub fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
     let mut operation = Operation {
         method: endpoint.method().to_owned(),
@@ -20,6 +21,7 @@ pub fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         parameters: path_parameters(endpoint.route()),
         ..Operation::default()
     };
+    describe_path(endpoint, &mut operation, schemas);
     if let Some(learnt) = &endpoint.learnt {
         add(&learnt.schemas(), &mut operation, schemas);
     }
@@ -31,8 +33,8 @@ pub fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
 /// What stands behind an endpoint.
 pub fn evidence(endpoint: &Endpoint) -> Evidence {
     Evidence {
-        // What the route's own evidence says does not reach the endpoint yet: a literal may well be a value.
-        confidence: 0.5,
+        // Of a route of which nothing was decided nothing is known: a literal may well be a value.
+        confidence: endpoint.template.as_ref().map_or(0.5, |template| template.confidence),
         requests: endpoint.requests,
         first_seen_ns: endpoint.first_seen.nanos(),
         last_seen_ns: endpoint.last_seen.nanos(),
@@ -87,6 +89,21 @@ fn add_statuses(seen: impl Iterator<Item = u16>, operation: &mut Operation) {
             None => Vec::new(),
         };
         operation.responses.push(Response { status: Status::Code(code), content, headers: Vec::new() });
+    }
+}
+
+/// Says of path parameters what was decided of them.
+fn describe_path(endpoint: &Endpoint, operation: &mut Operation, schemas: &mut Schemas) {
+    let Some(template) = endpoint.template.as_ref() else { return };
+    for parameter in &mut operation.parameters {
+        let Some(decided) = template.parameters.iter().find(|decided| decided.name == parameter.name) else { continue };
+        let types = match decided.kind {
+            ParameterType::Integer => Types::INTEGER,
+            ParameterType::String => Types::STRING,
+        };
+        let format = decided.format.map(str::to_owned);
+        parameter.schema = Some(schemas.add(Schema { types, format, ..Schema::default() }));
+        parameter.confidence = Some(decided.confidence);
     }
 }
 

@@ -1,5 +1,8 @@
 //! What is known of one endpoint.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use umbra_wire::Timestamp;
 
@@ -8,6 +11,7 @@ use crate::endpoint_key::{EndpointKey, split_operation};
 use crate::latency::Latency;
 use crate::learnt::Learnt;
 use crate::origin::Origin;
+use crate::routes;
 use crate::style::Style;
 use crate::version::Versions;
 
@@ -88,7 +92,30 @@ pub struct Endpoint {
     pub versions: Versions,
     /// What bodies and parameters have taught, once there was something to learn.
     pub learnt: Option<Box<Learnt>>,
+    /// What was decided of the route.
+    pub template: Template,
 }
+
+/// What was decided of the route of an endpoint, once routes were settled and if there was anything to decide. No part of what was
+/// seen: it is not kept, and endpoints that differ in it only are equal.
+#[derive(Clone, Debug, Default)]
+pub struct Template(pub(crate) Option<Arc<routes::Endpoint>>);
+
+impl Deref for Template {
+    type Target = Option<Arc<routes::Endpoint>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl PartialEq for Template {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Template {}
 
 impl Endpoint {
     /// An endpoint of which nothing has been seen. `key` is host, method, route and, where the style has one, operation, apart by
@@ -116,6 +143,7 @@ impl Endpoint {
             origin: Origin::default(),
             versions: Versions::default(),
             learnt: None,
+            template: Template::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use umbra_wire::Timestamp;
 use crate::classify::Pattern;
 use crate::coarse::{self, coarsen};
 use crate::definition::{Definition, Definitions};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Template};
 use crate::endpoint_key::{EndpointKey, Settled, split_operation};
 use crate::hosts::{self, Hosts};
 use crate::learnt::Learnt;
@@ -363,6 +363,11 @@ impl Endpoints {
             let key = endpoint.endpoint_key();
             settled.write_key(key, &mut grouped.key);
             grouped.merge_key(endpoint, key.host_len, key.method_len);
+        }
+        for endpoint in grouped.slots.iter_mut().flatten().filter(|endpoint| endpoint.style != Style::Grpc) {
+            let found = templates.find(endpoint.host(), endpoint.method().as_bytes(), endpoint.route().as_bytes());
+            let found = found.filter(|found| found.template == endpoint.route());
+            endpoint.template = Template(found.map(|found| Arc::new(found.clone())));
         }
         grouped
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use umbra_discovery::routes::{ParameterType, Templates};
+use umbra_discovery::routes::{self, Parameter, ParameterType, Templates};
 use umbra_discovery::{Endpoint, Latency};
 use umbra_event::kafka::{EndpointRecord, LatencyRecord, RECORD_VERSION, TemplateParameter, TemplateRecord};
 use umbra_event::rfc3339;
@@ -12,7 +12,7 @@ use crate::{learnt, rows};
 /// Ids in `merged_from`; a route of a thousand words has as many.
 const MERGED_FROM: usize = 64;
 
-/// The record of an endpoint, without what only a roll-up knows: its template's confidence, sensors, what was merged.
+/// The record of an endpoint, without what only a roll-up knows: sensors, what was merged.
 pub fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
     let mut record = EndpointRecord {
         schema_version: RECORD_VERSION,
@@ -34,7 +34,7 @@ pub fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
         response_bytes: endpoint.response_bytes,
         latency: latency(&endpoint.latency),
         coverage: rows::coverage_record(&endpoint.coverage),
-        template: None,
+        template: endpoint.template.as_deref().map(template_record),
         parameters: Vec::new(),
         auth: None,
         bodies: Vec::new(),
@@ -65,29 +65,31 @@ pub(crate) fn rolled_up(
 ) -> EndpointRecord {
     let mut record = endpoint_record(endpoint);
     let found = templates.find(endpoint.host(), endpoint.method().as_bytes(), endpoint.route().as_bytes());
-    record.template = found.filter(|found| found.template == endpoint.route()).map(|found| TemplateRecord {
-        confidence: rounded(found.confidence),
-        pinned: found.pinned,
-        parameters: found
-            .parameters
-            .iter()
-            .map(|parameter| TemplateParameter {
-                name: parameter.name.clone(),
-                r#type: match parameter.kind {
-                    ParameterType::String => "string",
-                    ParameterType::Integer => "integer",
-                }
-                .to_owned(),
-                format: parameter.format.map(str::to_owned),
-                confidence: rounded(parameter.confidence),
-                distinct: parameter.distinct,
-            })
-            .collect(),
-    });
+    record.template = found.filter(|found| found.template == endpoint.route()).map(template_record);
     record.sensors = sensors.iter().map(|sensor| (*sensor).to_owned()).collect();
     let others = parts.iter().filter(|part| **part != record.endpoint_id);
     record.merged_from = others.take(MERGED_FROM).map(|part| (*part).to_owned()).collect();
     record
+}
+
+fn template_record(template: &routes::Endpoint) -> TemplateRecord {
+    let parameter = |parameter: &Parameter| TemplateParameter {
+        name: parameter.name.clone(),
+        r#type: match parameter.kind {
+            ParameterType::String => "string",
+            ParameterType::Integer => "integer",
+        }
+        .to_owned(),
+        format: parameter.format.map(str::to_owned),
+        confidence: rounded(parameter.confidence),
+        reasons: parameter.reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+        distinct: parameter.distinct,
+    };
+    TemplateRecord {
+        confidence: rounded(template.confidence),
+        pinned: template.pinned,
+        parameters: template.parameters.iter().map(parameter).collect(),
+    }
 }
 
 /// Two digits: more would change with every request.

@@ -9,6 +9,10 @@ pub(super) fn observed(endpoint: &Endpoint, schemas: &mut Schemas) -> Observed {
     operation.evidence = Some(contract::evidence(endpoint));
     // Documents say which cookies stand for a session, if anything; who set the others cannot be told.
     operation.parameters.retain(|parameter| parameter.location != Location::Cookie);
+    // A number is what it looks like; documents often say that it is a text.
+    for parameter in operation.parameters.iter_mut().filter(|parameter| parameter.location == Location::Path) {
+        parameter.schema = None;
+    }
     only_bodies_of_one_code(&mut operation);
     let mut observed = Observed { host: endpoint.host().to_string(), operation, ..Observed::default() };
     // Without a byte of one in all its requests, and nothing missed, there never was a body.

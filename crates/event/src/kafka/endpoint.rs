@@ -109,5 +109,7 @@ pub struct TemplateParameter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     pub confidence: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
     pub distinct: u64,
 }
