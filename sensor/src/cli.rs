@@ -226,7 +226,7 @@ pub(crate) struct Inventory {
     /// Only endpoints seen since then: `24h`, `7d`, a day, or a time in UTC such as `2026-01-31T12:00:00Z`.
     #[arg(long, value_name = "WHEN", value_parser = crate::select::since)]
     pub(crate) since: Option<u64>,
-    /// Order; all but name the largest or latest first. The table keeps the endpoints of a host together.
+    /// Order; all but name the largest or latest first. Table and tree keep the endpoints of a host together.
     #[arg(long, value_enum, value_name = "BY", default_value_t)]
     pub(crate) sort: Sort,
     /// With `--format openapi`: directory for one file a service, `HOST.json`.
@@ -258,6 +258,8 @@ pub(crate) enum InventoryFormat {
     /// Columns for people.
     #[default]
     Table,
+    /// Hosts and the segments of their paths, with what is called there.
+    Tree,
     /// One JSON document.
     Json,
     /// Comma-separated values with a header line (RFC 4180).
@@ -381,6 +383,8 @@ pub(crate) enum Format {
     /// Columns for people.
     #[default]
     Table,
+    /// Hosts and the segments of their paths, with what is called there.
+    Tree,
     /// One JSON document.
     Json,
     /// Comma-separated values with a header line (RFC 4180).

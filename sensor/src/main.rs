@@ -181,9 +181,11 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     if let Some(since) = args.since {
         endpoints.retain(|endpoint| endpoint.last_seen.nanos() >= since);
     }
-    select::sort(&mut endpoints, args.sort, args.format == cli::InventoryFormat::Table);
+    let by_host = matches!(args.format, cli::InventoryFormat::Table | cli::InventoryFormat::Tree);
+    select::sort(&mut endpoints, args.sort, by_host);
     let format = match args.format {
         cli::InventoryFormat::Table => cli::Format::Table,
+        cli::InventoryFormat::Tree => cli::Format::Tree,
         cli::InventoryFormat::Json => cli::Format::Json,
         cli::InventoryFormat::Csv => cli::Format::Csv,
         cli::InventoryFormat::None => cli::Format::None,
@@ -196,7 +198,8 @@ fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
         }
     };
     let mut text = Vec::new();
-    report::write_endpoints(&endpoints, inventory.endpoint_counters(), format, &mut text)
+    let width = report::terminal_width(std::io::stdout());
+    report::write_endpoints(&endpoints, inventory.endpoint_counters(), format, width, &mut text)
         .map_err(|error| Failure::new(exit::SOFTWARE, error))?;
     print(&text)
 }

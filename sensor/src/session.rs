@@ -86,9 +86,11 @@ impl Session {
     /// Prints the inventory: on stdout, or on stderr when events take stdout.
     pub(crate) fn print_inventory(&self, inventory: &Inventory) -> Result<(), Failure> {
         let catalogue = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+        let write =
+            |width, out: &mut dyn io::Write| report::write_inventory(inventory, &catalogue, self.format, width, out);
         let written = match self.events_on_stdout {
-            true => report::write_inventory(inventory, &catalogue, self.format, &mut io::stderr().lock()),
-            false => report::write_inventory(inventory, &catalogue, self.format, &mut io::stdout().lock()),
+            true => write(report::terminal_width(io::stderr()), &mut io::stderr().lock()),
+            false => write(report::terminal_width(io::stdout()), &mut io::stdout().lock()),
         };
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

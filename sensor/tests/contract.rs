@@ -184,6 +184,14 @@ fn an_inventory_is_filtered_and_sorted() {
     // Each host once, whatever the order.
     let table = run(&["inventory", "--state", &state, "--sort", "requests"]);
     assert_eq!(table.matches("METHOD").count(), run(&["inventory", "--state", &state]).matches("METHOD").count());
+    // A tree has the same rows, each host once, in the order asked for.
+    let tree = |options: &[&str]| run(&[&["inventory", "--state", &state, "--format", "tree"], options].concat());
+    assert_eq!(tree(&["--sort", "requests"]).matches("METHOD").count(), table.matches("METHOD").count());
+    let one = tree(&["--filter", "route=/v1/products*", "--sort", "errors"]);
+    let lines: Vec<&str> =
+        one.lines().skip(2).take(3).map(|line| line.split("GET").next().unwrap().trim_end()).collect();
+    assert_eq!(lines, ["  └─ /v1/products", "     └─ /{product_id}", ""], "{one}");
+    assert!(one.contains("200:32 404:4") && one.contains("jwt"), "{one}");
     let newest = all.iter().map(|row| row["last_seen"].as_str().unwrap().to_owned()).max().unwrap();
     let newest = format!("{}Z", &newest[..19]);
     let latest = rows(&["--since", &newest]);

@@ -81,8 +81,10 @@ fn events_and_inventory_are_those_committed() {
             let lines: String = events(&folder, "1").into_iter().map(|line| line + "\n").collect();
             wrong.extend(compare(&folder.join("events.jsonl"), &lines).err());
         }
-        let inventory = replay(&folder, &["--quiet", "--format", "table"]).stdout;
-        wrong.extend(compare(&folder.join("inventory.txt"), &String::from_utf8(inventory).unwrap()).err());
+        for (format, file) in [("table", "inventory.txt"), ("tree", "tree.txt")] {
+            let printed = String::from_utf8(replay(&folder, &["--quiet", "--format", format]).stdout).unwrap();
+            wrong.extend(compare(&folder.join(file), &printed).err());
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -106,6 +108,8 @@ fn no_secret_in_any_output() {
     for options in [
         &["--events", "-", "--format", "none"][..],
         &["--format", "table"],
+        &["--format", "tree"],
+        &["--format", "csv"],
         &["--format", "json"],
         &["--format", "none", "--har", har.to_str().unwrap()],
     ] {

@@ -101,7 +101,7 @@ impl Case {
     fn files(&self) -> [(String, Vec<u8>); 2] {
         let readme = format!(
             "# {}\n\n{}\n\nAddresses, names and secrets are invented. `capture.pcap` and this file are made by `cargo xtask testdata` \
-             (`crates/xtask/src/testdata/`);\na test compares them with what the code makes. `events.jsonl` and `inventory.txt` are what the sensor says\n\
+             (`crates/xtask/src/testdata/`);\na test compares them with what the code makes. `events.jsonl`, `inventory.txt` and `tree.txt` are what the sensor says\n\
              (`UMBRA_BLESS=1 cargo test -p umbra --test goldens` rewrites them).\n",
             self.name, self.shows
         );
