@@ -152,11 +152,15 @@ impl Catalogue {
 
     /// Rows, in the order of the endpoints.
     pub(crate) fn rows<'a>(&self, inventory: &'a Inventory) -> Vec<Row<'a>> {
-        let endpoints: &[&Endpoint] = &inventory.endpoints();
+        self.rows_of(&inventory.endpoints(), inventory.definitions())
+    }
+
+    /// Rows of endpoints: all of a service at once, as some of what is said goes by the others.
+    pub(crate) fn rows_of<'a>(&self, endpoints: &[&'a Endpoint], published: &Definitions) -> Vec<Row<'a>> {
         let places: Vec<BTreeSet<usize>> = endpoints.iter().map(|endpoint| self.places(endpoint)).collect();
         let hosts = self.hosts(endpoints, &places);
         let newest = newest(endpoints);
-        let mut documented = self.documented(endpoints, inventory.definitions());
+        let mut documented = self.documented(endpoints, published);
         endpoints
             .iter()
             .zip(places)

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Inventory(Inventory),
     /// Compare the endpoints of captures, or of a kept inventory, with API specifications (OpenAPI 3.1, 3.0, Swagger 2.0).
     Diff(Diff),
+    /// Join what all sensors have told Kafka into one inventory, as one of any number of processes.
+    Rollup(Rollup),
     /// Plan, create or check the Kafka topics.
     Topics(Topics),
     /// Check a configuration file, and that what it names can be used.
@@ -212,6 +214,9 @@ pub(crate) struct Inventory {
     /// Directory that holds the inventory, or an inventory file; may be given several times: they are joined for the print.
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) state: Vec<PathBuf>,
+    /// Read what all sensors have told the Kafka of the configuration, instead of a state directory.
+    #[arg(long, value_enum, value_name = "WHERE", conflicts_with = "state")]
+    pub(crate) from: Option<From>,
     /// How to print it.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t)]
     pub(crate) format: InventoryFormat,
@@ -232,6 +237,13 @@ pub(crate) struct Inventory {
     /// With `--format openapi`: directory for one file a service, `HOST.json`.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Where `umbra inventory` reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum From {
+    /// The topic of what sensors have learnt.
+    Kafka,
 }
 
 /// Order of `umbra inventory`.
@@ -268,6 +280,31 @@ pub(crate) enum InventoryFormat {
     Openapi,
     /// Nothing.
     None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollup {
+    /// Configuration file (TOML); what counts is `[kafka]`, `[services]`, the rules, pins and specifications.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Brokers instead of those of the configuration.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) brokers: Vec<String>,
+    /// Consumer group: processes of one group share the partitions.
+    #[arg(long, value_name = "NAME", default_value = "umbra-rollup")]
+    pub(crate) group: String,
+    /// End when all that is there now is rolled up and written, instead of waiting for more.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Take endpoints out that had no request for so many days, by the newest packet time; 0 keeps them for ever.
+    #[arg(long, value_name = "DAYS", default_value_t = 90)]
+    pub(crate) expire_days: u32,
+    /// Also paths that no server has answered with success.
+    #[arg(long)]
+    pub(crate) unconfirmed: bool,
+    /// Print no summary, only errors.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -60,11 +60,13 @@ pub(crate) struct Sensor {
     pub(crate) workers: u16,
     /// Memory for flows and messages of all workers, MiB. At the bound the least recently active flows are dropped.
     pub(crate) memory_mib: u32,
+    /// How often `run` judges how it does, seconds: what a record of health says has happened since the one before.
+    pub(crate) health_seconds: u64,
 }
 
 impl Default for Sensor {
     fn default() -> Self {
-        Sensor { id: "umbra".into(), workers: 1, memory_mib: 512 }
+        Sensor { id: "umbra".into(), workers: 1, memory_mib: 512, health_seconds: 10 }
     }
 }
 
@@ -405,7 +407,12 @@ impl Config {
         config.hosts_per_client = self.inventory.hosts_per_client;
         config.known_hosts = self.services.territory().named().cloned().collect();
         config.keep_definitions = self.specs.keep_from_wire;
-        config.pins = std::sync::Arc::new(pins::pins(&self.pin));
+        config.pins = self.pins();
+    }
+
+    /// Templates that operators have pinned.
+    pub(crate) fn pins(&self) -> std::sync::Arc<umbra_discovery::routes::Pins> {
+        std::sync::Arc::new(pins::pins(&self.pin))
     }
 
     /// Settings of one worker.

@@ -11,6 +11,7 @@ pub(crate) const BAD_DATA: i32 = 65;
 /// Input that cannot be opened.
 pub(crate) const NO_INPUT: i32 = 66;
 /// A broker does not answer.
+#[cfg_attr(not(feature = "kafka"), allow(dead_code))]
 pub(crate) const UNREACHABLE: i32 = 69;
 /// Our fault.
 pub(crate) const SOFTWARE: i32 = 70;

@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use umbra_event::kafka::{HealthRecord, KafkaRecord, KafkaState, SpoolRecord};
 use umbra_publish::kafka::{
     Admin, AdminError, Batch, Delivery, DeliveryConfig, Error, Handle, Ledger, Sasl, Settings, Tls, TopicPlan, WhenFull,
 };
-use umbra_store::Class;
+use umbra_store::{Class, Losses};
 
 use crate::config::{Config, Kafka};
 use crate::exit::{self, Failure};
-use crate::{cli, print, signals};
+use crate::{cli, health, print, signals};
 
 /// Bytes given to the library and not acknowledged.
 const WINDOW_BYTES: usize = 32 << 20;
@@ -23,8 +24,17 @@ const LAST_RECORDS: Duration = Duration::from_secs(5);
 /// Events on their way to Kafka.
 pub(crate) struct KafkaSink {
     delivery: Option<Delivery>,
-    handle: Option<Handle>,
+    channel: Option<Channel>,
     live: bool,
+}
+
+/// A way to Kafka for whatever has records. All have to be gone before the sink can end.
+#[derive(Clone)]
+pub(crate) struct Channel {
+    pub(crate) handle: Handle,
+    spool_cap: u64,
+    /// What the spool had lost before this run.
+    lost_before: Losses,
 }
 
 impl KafkaSink {
@@ -50,16 +60,21 @@ impl KafkaSink {
             Error::Settings(error) => Failure::new(exit::CONFIG, format!("kafka: {error}")),
             error => Failure::new(exit::IO, format!("spool: {error}")),
         })?;
-        let before = delivery.ledger().pending();
-        if before > 0 {
-            tell!("umbra: {before} records of an earlier run wait in the spool");
+        let before = delivery.ledger();
+        if before.pending() > 0 {
+            tell!("umbra: {} records of an earlier run wait in the spool", before.pending());
         }
-        Ok(KafkaSink { handle: delivery.handle(), delivery: Some(delivery), live })
+        let channel = |handle| Channel { handle, spool_cap: spool_config.cap_bytes, lost_before: before.losses };
+        Ok(KafkaSink { channel: delivery.handle().map(channel), delivery: Some(delivery), live })
     }
 
+    /// For who has other records than events.
+    pub(crate) fn channel(&self) -> Option<Channel> {
+        self.channel.clone()
+    }
     /// Hands on events, one a line. Waits while the queue before the spool is full.
     pub(crate) fn write(&self, lines: &[u8]) {
-        let Some(handle) = &self.handle else { return };
+        let Some(Channel { handle, .. }) = &self.channel else { return };
         let mut batch = Vec::with_capacity(BATCH_BYTES * 2);
         let mut count = 0;
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -76,13 +91,13 @@ impl KafkaSink {
 
     /// What became of the records.
     pub(crate) fn ledger(&self) -> Option<Ledger> {
-        self.handle.as_ref().map(Handle::ledger)
+        self.channel.as_ref().map(|channel| channel.handle.ledger())
     }
 
     /// A replay waits until the broker has everything, or a person has enough; a live sensor a few seconds. The rest stays in
     /// the spool for the next run.
     pub(crate) fn finish(&mut self) -> Option<Ledger> {
-        self.handle = None;
+        self.channel = None;
         let (started, live) = (Instant::now(), self.live);
         let mut told = Instant::now();
         let ledger = self.delivery.take()?.finish(|ledger| {
@@ -97,9 +112,47 @@ impl KafkaSink {
     }
 }
 
+impl Channel {
+    /// Adds what became of the records, and how it is with the brokers.
+    pub(crate) fn add_to(&self, record: &mut HealthRecord) {
+        let ledger = self.handle.ledger();
+        let (now, before) = (&ledger.losses, &self.lost_before);
+        for (class, [now, before]) in Class::ALL.into_iter().zip([
+            [now.event, before.event],
+            [now.health, before.health],
+            [now.endpoint, before.endpoint],
+            [now.finding, before.finding],
+        ]) {
+            let of = ledger.class(class);
+            for (stage, reason, count) in [
+                ("queue", "full", of.lost_queue),
+                ("spool", "too_long", of.lost_too_long),
+                ("spool", "full", now.over_cap - before.over_cap),
+                ("spool", "disk", now.disk - before.disk),
+                ("spool", "damaged", now.damaged - before.damaged),
+                ("producer", "refused", of.aside),
+            ] {
+                health::add_loss(record, class.name(), stage, reason, count);
+            }
+        }
+        record.events_delivered = ledger.class(Class::Event).delivered;
+        record.spool =
+            Some(SpoolRecord { bytes: ledger.spool_bytes, cap_bytes: self.spool_cap, pending: ledger.pending() });
+        // Nothing sent yet and nothing wrong: as good as connected.
+        let state = match ledger.connected || ledger.error.is_none() {
+            true => KafkaState::Connected,
+            false => KafkaState::Disconnected,
+        };
+        record.kafka = Some(KafkaRecord { state, last_error: ledger.error, last_delivery: None });
+    }
+}
+
 /// One line for people: where the records are.
 pub(crate) fn summary(ledger: &Ledger) -> String {
-    let mut text = format!("kafka: {} records delivered, {} wait in the spool", ledger.delivered(), ledger.pending());
+    let events = ledger.class(Class::Event).delivered;
+    let others = ledger.delivered().saturating_sub(events);
+    let mut text =
+        format!("kafka: {events} events and {others} rows delivered, {} wait in the spool", ledger.pending());
     let aside: u64 = ledger.classes.iter().map(|class| class.aside).sum();
     let lost = [
         (ledger.classes.iter().map(|class| class.lost_queue).sum(), "lost before the spool"),
@@ -221,7 +274,7 @@ fn plan(kafka: &Kafka) -> TopicPlan {
     TopicPlan::new(&kafka.prefix, kafka.partitions, kafka.replication)
 }
 
-fn settings(kafka: &Kafka) -> Result<Settings, Failure> {
+pub(crate) fn settings(kafka: &Kafka) -> Result<Settings, Failure> {
     let tls = kafka.tls.then(|| Tls {
         ca_file: kafka.ca_file.clone(),
         certificate_file: kafka.certificate_file.clone(),

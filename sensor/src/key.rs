@@ -32,6 +32,12 @@ fn random() -> Result<[u8; 32], Failure> {
     Ok(key)
 }
 
+/// A name for this start of the sensor.
+#[cfg(feature = "kafka")]
+pub(crate) fn incarnation() -> Result<String, Failure> {
+    Ok(random()?.iter().take(8).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+}
+
 /// Fresh seeds for the hash tables of this run (F018).
 pub(crate) fn hash_seed() -> Result<[u64; 4], Failure> {
     let key = random()?;

@@ -14,6 +14,8 @@ mod config;
 mod diff;
 mod dispatch;
 mod exit;
+#[cfg(any(feature = "live", feature = "kafka"))]
+mod health;
 mod held;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -25,6 +27,10 @@ mod pressure;
 mod progress;
 mod replay;
 mod report;
+#[cfg(feature = "kafka")]
+mod rollup;
+#[cfg(feature = "kafka")]
+mod rows;
 #[cfg(feature = "live")]
 mod run;
 mod select;
@@ -33,6 +39,8 @@ mod session;
 mod signals;
 mod specs;
 mod state;
+#[cfg(feature = "live")]
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -106,8 +114,10 @@ fn execute(command: Command) -> Result<(), Failure> {
         }
         #[cfg(feature = "kafka")]
         Command::Topics(args) => kafka::topics(&args),
+        #[cfg(feature = "kafka")]
+        Command::Rollup(args) => rollup::rollup(&args),
         #[cfg(not(feature = "kafka"))]
-        Command::Topics(_) => Err(Failure::new(exit::USAGE, "this build has no Kafka: build with the feature `kafka`")),
+        Command::Topics(_) | Command::Rollup(_) => Err(no_kafka()),
         Command::Check(args) => check::check(&args),
         Command::Schema(args) => print(args.record.schema().as_bytes()),
         Command::Completions { shell } => {
@@ -160,18 +170,29 @@ fn run(_: &cli::Run) -> Result<(), Failure> {
     Err(Failure::new(exit::USAGE, "this build has no live capture: build with the feature `live`"))
 }
 
+#[cfg(not(feature = "kafka"))]
+fn no_kafka() -> Failure {
+    Failure::new(exit::USAGE, "this build has no Kafka: build with the feature `kafka`")
+}
+
 /// `umbra inventory`: what is kept, as `replay` prints it.
 fn inventory(args: &cli::Inventory) -> Result<(), Failure> {
     let config = Config::read(args.config.as_deref())?;
     let mut paths = args.state.clone();
     paths.extend(config.state.directory.clone().filter(|_| args.state.is_empty()));
-    if paths.is_empty() {
+    if paths.is_empty() && args.from.is_none() {
         return Err(Failure::new(exit::USAGE, "no inventory: give --state DIR, or directory in [state]"));
     }
     if args.output.is_some() && args.format != cli::InventoryFormat::Openapi {
         return Err(Failure::new(exit::USAGE, "--output is for --format openapi"));
     }
-    let inventory = state::read_inventory(&paths, &config)?;
+    let inventory = match args.from {
+        None => state::read_inventory(&paths, &config)?,
+        #[cfg(feature = "kafka")]
+        Some(cli::From::Kafka) => rollup::read_inventory(&config)?,
+        #[cfg(not(feature = "kafka"))]
+        Some(cli::From::Kafka) => return Err(no_kafka()),
+    };
     // Before anything is left out: what is newest, and what goes for a whole service, does not depend on what is shown.
     let mut endpoints = Catalogue::new(&config)?.rows(&inventory);
     if !args.host.is_empty() {

@@ -263,6 +263,27 @@ impl Output {
         self.error.lock().ok().and_then(|error| error.clone())
     }
 
+    /// Events lost before they reached the sink, and those that a file did not take; Kafka has its own account. Never waits: the
+    /// sink may be stuck.
+    #[cfg(any(feature = "live", feature = "kafka"))]
+    pub(crate) fn losses(&self) -> [u64; 2] {
+        let lost = if self.kafka { 0 } else { self.lost.load(Ordering::Relaxed) };
+        [self.lost_before.load(Ordering::Relaxed), lost]
+    }
+
+    /// For who has other records than events; `None` without Kafka. It has to be gone before [`finish`](Self::finish).
+    #[cfg(feature = "kafka")]
+    pub(crate) fn channel(&self) -> Option<crate::kafka::Channel> {
+        let mut channel = None;
+        self.with_sink(|sink| {
+            if let Sink::Kafka(kafka) = sink {
+                channel = kafka.channel();
+            }
+            Ok(())
+        });
+        channel
+    }
+
     /// Where the records of Kafka are, in words.
     pub(crate) fn kafka(&self) -> Option<String> {
         self.kafka_end.lock().ok().and_then(|line| line.clone())

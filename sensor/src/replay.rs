@@ -12,8 +12,12 @@ use crate::cli::Routes;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::exit::{self, Failure};
+#[cfg(feature = "kafka")]
+use crate::health;
 use crate::key;
 use crate::progress::Progress;
+#[cfg(feature = "kafka")]
+use crate::rows::Rows;
 use crate::session::{self, Session};
 use crate::signals;
 use crate::state::State;
@@ -69,8 +73,18 @@ pub(crate) fn gather(
         inventory.add(worker);
     }
     let saved = State::save(&mut state, &inventory, &session.pipeline.event.redaction);
+    #[cfg(feature = "kafka")]
+    let rows = tell(config, &session, &workers)?;
     settle(&mut inventory);
     session.output.settle(&inventory, session.pipeline.discovery.hash_seed);
+    #[cfg(feature = "kafka")]
+    if let Some(mut rows) = rows {
+        let name = |path: &PathBuf| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let newest = inventory.endpoints().iter().map(|endpoint| endpoint.last_seen).max().unwrap_or_default();
+        let inputs = paths.iter().map(name).collect();
+        let mut record = health::record(config, inputs, newest, inventory.counters(), (0, 0), &session.output);
+        rows.tell_health(&mut record, None);
+    }
     session.output.finish();
     if !common.quiet {
         let (megabytes, seconds) = (files.progress().bytes_read as f64 / 1e6, started.elapsed().as_secs_f64());
@@ -79,6 +93,16 @@ pub(crate) fn gather(
     }
     saved?;
     Ok(Gathered { inventory, session, failure: first_failure })
+}
+
+/// Tells the roll-up what these captures hold, without what earlier runs found: that was told by them.
+#[cfg(feature = "kafka")]
+fn tell(config: &Config, session: &Session, workers: &[Worker]) -> Result<Option<Rows>, Failure> {
+    let Some(mut rows) = session.rows(config)? else { return Ok(None) };
+    let mut seen = session.inventory(workers.len(), None)?;
+    workers.iter().for_each(|worker| seen.add(worker));
+    rows.tell_replay(&seen);
+    Ok(Some(rows))
 }
 
 /// Where events may wait: where they, or the state, will be written in the end, there should be room for them.

@@ -9,7 +9,6 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounde
 use umbra_capture::filter::exclude_filter;
 use umbra_capture::live::{self, LiveConfig, LiveSource, LiveStats, Notice};
 use umbra_capture::privileges::{Privileges, drop_privileges};
-use umbra_discovery::Endpoint;
 use umbra_event::Source;
 use umbra_pipeline::{Counters, Inventory, Worker};
 use umbra_wire::Timestamp;
@@ -22,7 +21,8 @@ use crate::pressure::Pressure;
 use crate::replay::worker_panicked;
 use crate::session::{self, Session};
 use crate::signals;
-use crate::state::{Saver, State};
+use crate::state::{State, Word};
+use crate::watch::Watch;
 
 /// How long a worker waits for packets before it looks at the time.
 const WAIT: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
     let key = State::fleet_key(state.as_mut(), file_key)?;
     let session = Session::open(&config, key, Source::Live, true)?;
     let mut inventory = session.inventory(sources.len(), state.as_ref())?;
-    let mut saver = state.is_some().then(|| Saver::new(&inventory, sources.len()));
+    let mut watch = Watch::new(&config, &session, &inventory, sources.len(), args.common.quiet)?;
     if !args.common.quiet {
         tell!("umbra: listening on {}", config.capture.interfaces.join(", "));
     }
@@ -65,19 +65,17 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         let unwritten = waiting.clone();
         let writer = spawn(scope, "umbra-writer", move || write(session, &waiting, &give_back))?;
         let mut threads: Vec<ScopedJoinHandle<'_, Worker>> = Vec::new();
-        let (snapshots, taken) = bounded::<(usize, Vec<Endpoint>)>(sources.len());
-        let save_every = Duration::from_secs(config.state.save_seconds);
+        let (words, heard) = bounded::<Word>(sources.len());
         let mut stops = Vec::new();
         for (index, (source, status)) in sources.into_iter().zip(&status).enumerate() {
             stops.push(source.stop_handle());
-            let snapshots = saver.is_some().then(|| Snapshots { index, to: snapshots.clone(), every: save_every });
-            let lane = Lane { session, status, queue: queue.clone(), spare: spare.clone(), snapshots };
+            let speech = watch.wants_words().map(|(every, routes)| Speech { index, to: words.clone(), every, routes });
+            let lane = Lane { session, status, queue: queue.clone(), spare: spare.clone(), speech };
             threads.push(spawn(scope, "umbra-worker", move || lane.work(source))?);
         }
         drop(queue);
         let mut reread_at = reread(&config);
         let mut told_sink = false;
-        let mut told_state = false;
         while !signals::stopped() && !session.output.is_closed() && deadline.is_none_or(|at| Instant::now() < at) {
             std::thread::sleep(WAIT);
             report_notices(&status, &config);
@@ -85,12 +83,11 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
                 told_sink = true;
                 tell!("umbra: cannot write events: {error}; capturing on, and trying again each second");
             }
-            if let (Some(saver), Some(state)) = (&mut saver, &mut state) {
-                save(saver, state, &taken, &mut told_state);
-            }
+            watch.take(heard.try_iter(), &mut state);
+            watch.look(&config, || together(&status), session);
             if signals::take_counters() {
-                let (counters, stats) = together(&status);
-                session::live_summary(&counters, &stats, &session.output);
+                let now = together(&status);
+                session::live_summary(&now.counters, &now.stats, &session.output);
             }
             if signals::take_reload() {
                 reload(args, &mut config, session);
@@ -124,8 +121,9 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         Ok(workers)
     })?;
     report_notices(&status, &config);
+    #[cfg(feature = "kafka")]
+    watch.finish(&config, &together(&status), &session, &workers)?;
     session.output.finish();
-    drop(saver);
     end(args, &session, &status, &mut inventory, &mut state, &workers)
 }
 
@@ -144,8 +142,7 @@ fn end(
     let saved = State::save(state, inventory, &session.pipeline.event.redaction);
     inventory.settle();
     if !args.common.quiet {
-        let (_, stats) = together(status);
-        session::live_summary(inventory.counters(), &stats, &session.output);
+        session::live_summary(inventory.counters(), &together(status).stats, &session.output);
     }
     session.print_inventory(inventory)?;
     saved
@@ -154,24 +151,6 @@ fn end(
 /// When to look again whether specifications have changed, if there are any.
 fn reread(config: &Config) -> Option<Instant> {
     (!config.spec.is_empty()).then(|| Instant::now() + Duration::from_secs(config.specs.reread_seconds))
-}
-
-/// Writes what workers have sent. A disk that fails is told once, and tried again with the next word of a worker.
-fn save(saver: &mut Saver, state: &mut State, taken: &Receiver<(usize, Vec<Endpoint>)>, told: &mut bool) {
-    let mut any = false;
-    for (worker, endpoints) in taken.try_iter() {
-        saver.take(worker, endpoints);
-        any = true;
-    }
-    if any {
-        match saver.save(state) {
-            Ok(()) => *told = false,
-            Err(failure) if !std::mem::replace(told, true) => {
-                tell!("umbra: {failure}; capturing on, and trying again");
-            }
-            Err(_) => {}
-        }
-    }
 }
 
 fn spawn<'scope, 'env, T: Send + 'scope>(
@@ -237,26 +216,32 @@ struct Lines {
 /// What a worker tells of itself while it runs.
 #[derive(Default)]
 struct Status {
-    now: Mutex<(Counters, LiveStats)>,
+    now: Mutex<Together>,
     notices: Mutex<Vec<Notice>>,
 }
 
-/// Where a worker sends what it knows of endpoints, and how often.
-struct Snapshots {
+/// Where a worker sends what it knows, and how often.
+struct Speech {
     index: usize,
-    to: Sender<(usize, Vec<Endpoint>)>,
+    to: Sender<Word>,
     every: Duration,
+    /// What it knows of routes, too.
+    routes: bool,
 }
 
-impl Snapshots {
-    /// How long before the last snapshot a request may have come whose transaction has ended since.
+impl Speech {
+    /// How long before the last word a request may have come whose transaction has ended since.
     const SLACK: Duration = Duration::from_secs(60);
 
-    /// Copies the endpoints with traffic since the last time. One that waits to be taken is enough: the next has all in it.
+    /// Copies the endpoints with traffic since the last time. One word that waits to be heard is enough: the next has all in it.
     fn send(&self, worker: &Worker, since: Timestamp) -> bool {
         let since = Timestamp(since.nanos().saturating_sub(Self::SLACK.as_nanos() as u64));
-        let lately = worker.endpoints().iter().filter(|endpoint| endpoint.last_seen >= since).cloned().collect();
-        self.to.try_send((self.index, lately)).is_ok()
+        if self.to.is_full() {
+            return false;
+        }
+        let endpoints = worker.endpoints().iter().filter(|endpoint| endpoint.last_seen >= since).cloned().collect();
+        let routes = self.routes.then(|| worker.routes().clone());
+        self.to.try_send(Word { worker: self.index, endpoints, routes }).is_ok()
     }
 }
 
@@ -266,7 +251,7 @@ struct Lane<'a> {
     status: &'a Status,
     queue: Sender<Lines>,
     spare: Receiver<Vec<u8>>,
-    snapshots: Option<Snapshots>,
+    speech: Option<Speech>,
 }
 
 impl Lane<'_> {
@@ -278,8 +263,8 @@ impl Lane<'_> {
         let mut clock = umbra_wire::PacketClock::default();
         let mut pressure = Pressure::default();
         let mut next_status = Instant::now() + TICK;
-        let mut next_snapshot = self.snapshots.as_ref().map(|snapshots| Instant::now() + snapshots.every);
-        let mut snapshot_at = Timestamp(0);
+        let mut next_word = self.speech.as_ref().map(|speech| Instant::now() + speech.every);
+        let mut word_at = Timestamp(0);
         // Packet time of the stop, when the kernel has handed all before it over, and when to end at the latest.
         let mut stop: Option<(Timestamp, Instant, Instant)> = None;
         loop {
@@ -310,13 +295,13 @@ impl Lane<'_> {
                 next_status = Instant::now() + TICK;
                 let stats = source.stats();
                 worker.shed(pressure.level(stats.dropped));
-                self.tell(&mut source, &worker, stats);
-                if let (Some(snapshots), Some(next)) = (&self.snapshots, &mut next_snapshot)
+                self.tell(&mut source, &worker, stats, ticked);
+                if let (Some(speech), Some(next)) = (&self.speech, &mut next_word)
                     && Instant::now() >= *next
-                    && snapshots.send(&worker, snapshot_at)
+                    && speech.send(&worker, word_at)
                 {
-                    *next = Instant::now() + snapshots.every;
-                    snapshot_at = ticked;
+                    *next = Instant::now() + speech.every;
+                    word_at = ticked;
                 }
             }
             if polled.stopped {
@@ -340,13 +325,13 @@ impl Lane<'_> {
             }
         }
         let stats = source.stats();
-        self.tell(&mut source, &worker, stats);
+        self.tell(&mut source, &worker, stats, ticked);
         worker
     }
 
-    fn tell(&self, source: &mut LiveSource, worker: &Worker, stats: LiveStats) {
+    fn tell(&self, source: &mut LiveSource, worker: &Worker, stats: LiveStats, time: Timestamp) {
         if let Ok(mut now) = self.status.now.lock() {
-            *now = (worker.counters(), stats);
+            *now = Together { counters: worker.counters(), stats, time };
         }
         let notices = source.take_notices();
         if let Ok(mut waiting) = self.status.notices.lock() {
@@ -394,19 +379,26 @@ fn write(session: &Session, waiting: &Receiver<Lines>, give_back: &Sender<Vec<u8
     }
 }
 
+/// Counters of one worker or of all, and the packet time that they are of.
+#[derive(Default)]
+pub(crate) struct Together {
+    pub(crate) counters: Counters,
+    pub(crate) stats: LiveStats,
+    pub(crate) time: Timestamp,
+}
+
 /// Counters of all workers as they last told.
-fn together(status: &[Status]) -> (Counters, LiveStats) {
-    let (mut counters, mut stats) = (Counters::default(), LiveStats::default());
-    for status in status {
-        if let Ok(now) = status.now.lock() {
-            counters.merge(&now.0);
-            stats.received += now.1.received;
-            stats.dropped += now.1.dropped;
-            stats.interface_dropped += now.1.interface_dropped;
-            stats.early += now.1.early;
-        }
+fn together(status: &[Status]) -> Together {
+    let mut all = Together::default();
+    for now in status.iter().filter_map(|status| status.now.lock().ok()) {
+        all.counters.merge(&now.counters);
+        all.stats.received += now.stats.received;
+        all.stats.dropped += now.stats.dropped;
+        all.stats.interface_dropped += now.stats.interface_dropped;
+        all.stats.early += now.stats.early;
+        all.time = all.time.max(now.time);
     }
-    (counters, stats)
+    all
 }
 
 /// One line for each capture gap; worker 0 speaks for the interface.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use umbra_event::Source;
 use umbra_pipeline::{Inventory, Worker};
-use umbra_wire::{Counters, EtherKind, FragmentKind, LayerKind, ProtocolKind};
+use umbra_wire::{EtherKind, FragmentKind, LayerKind, ProtocolKind};
 
 use crate::catalogue::Catalogue;
 use crate::cli::Format;
@@ -14,6 +14,8 @@ use crate::exit::{self, Failure};
 use crate::key;
 use crate::output::Output;
 use crate::report;
+#[cfg(feature = "kafka")]
+use crate::rows::Rows;
 use crate::state::State;
 
 /// One run.
@@ -63,6 +65,13 @@ impl Session {
             state.restore(&mut inventory, umbra_discovery::routes::Config { key, hash_seed, ..*routes })?;
         }
         Ok(inventory)
+    }
+
+    /// Tells the roll-up what is learnt; `None` without Kafka. It has to be gone before the sink can end.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn rows(&self, config: &Config) -> Result<Option<Rows>, Failure> {
+        let rows = |channel| Rows::new(channel, &config.sensor.id, &self.pipeline.event.redaction);
+        self.output.channel().map(rows).transpose()
     }
 
     /// Writes what a worker has ready.
@@ -157,7 +166,8 @@ pub(crate) fn summary(counters: &umbra_pipeline::Counters, output: &Output) {
     if let Some(line) = output.kafka() {
         tell!("  {line}");
     }
-    let list = undecoded(&counters.wire);
+    let list: Vec<String> =
+        not_tcp(&counters.wire).into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     if !list.is_empty() {
         tell!("  packets without TCP: {}", list.join(", "));
     }
@@ -179,28 +189,20 @@ pub(crate) fn live_summary(
     summary(counters, output);
 }
 
-/// Packets that gave no TCP segment, by kind.
-fn undecoded(wire: &Counters) -> Vec<String> {
-    let mut list: Vec<String> =
-        wire.unknown_links.by_number().iter().map(|(link, count)| format!("{count} of link type {link}")).collect();
-    let mut add = |count: u64, what: &str, kind: &str| {
-        if count > 0 {
-            list.push(format!("{count} {what}{kind}"));
-        }
-    };
-    for kind in EtherKind::ALL {
-        add(wire.ethertype(kind), "", kind.name());
-    }
-    for kind in ProtocolKind::ALL {
-        add(wire.protocol(kind), "", kind.name());
-    }
-    for kind in LayerKind::ALL {
-        add(wire.truncated_at(kind), "cut in ", kind.name());
-        add(wire.malformed_at(kind), "malformed ", kind.name());
-    }
-    for kind in FragmentKind::ALL {
-        add(wire.fragment(kind), "fragments ", kind.name());
-    }
-    add(wire.depth_limit, "", "past the layer limit");
-    list
+/// Packets that gave no TCP segment, by reason; none of zero.
+pub(crate) fn not_tcp(wire: &umbra_wire::Counters) -> Vec<(String, u64)> {
+    let links = wire.unknown_links.by_number().iter().map(|(link, count)| (format!("link type {link}"), *count));
+    let ether = EtherKind::ALL.into_iter().map(|kind| (kind.name().to_owned(), wire.ethertype(kind)));
+    let protocols = ProtocolKind::ALL.into_iter().map(|kind| (kind.name().to_owned(), wire.protocol(kind)));
+    let layers = LayerKind::ALL.into_iter().flat_map(|kind| {
+        [
+            (format!("cut in {}", kind.name()), wire.truncated_at(kind)),
+            (format!("malformed {}", kind.name()), wire.malformed_at(kind)),
+        ]
+    });
+    let fragments =
+        FragmentKind::ALL.into_iter().map(|kind| (format!("fragments {}", kind.name()), wire.fragment(kind)));
+    let depth = std::iter::once(("past the layer limit".to_owned(), wire.depth_limit));
+    let all = links.chain(ether).chain(protocols).chain(layers).chain(fragments).chain(depth);
+    all.filter(|(_, count)| *count > 0).collect()
 }

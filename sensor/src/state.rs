@@ -1,6 +1,8 @@
 //! The inventory that outlives the process: read at the start, written at the end and, in `run`, in between.
 
-use std::collections::{BTreeMap, BTreeSet};
+#[cfg(feature = "live")]
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -250,7 +252,7 @@ impl State {
             writing.put::<Pinned>(b"", &inventory.pins().list().to_vec(), newest)?;
             writing.clear::<RouteEvidence>()?;
             for (service, evidence) in
-                inventory.routes().into_iter().flat_map(|it| it.evidence(|word| passes(&redaction, word)))
+                inventory.routes().into_iter().flat_map(|it| it.evidence(|word| shows(&redaction, word)))
             {
                 writing.put::<RouteEvidence>(service.as_bytes(), &evidence, newest)?;
             }
@@ -266,7 +268,7 @@ impl State {
 }
 
 /// Whether redaction shows a word of a path as it is.
-fn passes(redaction: &Redaction, word: &str) -> bool {
+pub(crate) fn shows(redaction: &Redaction, word: &str) -> bool {
     let mut shown = Vec::with_capacity(word.len());
     redaction.path(word.as_bytes(), &mut shown);
     shown == word.as_bytes()
@@ -309,22 +311,28 @@ pub(crate) fn check(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// `umbra inventory`: what the stores hold, joined.
-pub(crate) fn read_inventory(paths: &[PathBuf], config: &Config) -> Result<Inventory, Failure> {
+/// An inventory to print: nothing that was kept is left out of it.
+pub(crate) fn empty_inventory(config: &Config, pins: Arc<Pins>) -> Inventory {
     let mut settings = umbra_discovery::Config::default();
     config.inventory_settings(&mut settings);
-    // Nothing that is kept is left out of the print.
     (settings.endpoints, settings.unconfirmed) = (usize::MAX >> 1, usize::MAX >> 1);
+    settings.pins = pins;
+    Inventory::new(settings, 1)
+}
+
+/// `umbra inventory`: what the stores hold, joined.
+pub(crate) fn read_inventory(paths: &[PathBuf], config: &Config) -> Result<Inventory, Failure> {
     let routes = routes::Config { services: usize::MAX >> 1, ..routes::Config::default() };
-    if settings.pins.is_empty() {
+    let mut own_pins = config.pins();
+    if own_pins.is_empty() {
         let mut pins: Vec<Pin> = Vec::new();
         for path in paths {
             let store = Store::open_to_read(path).map_err(|error| failure(&error))?;
             pins.extend(store.read_one::<Pinned>(b"").map_err(|error| failure(&error))?.unwrap_or_default());
         }
-        settings.pins = Arc::new(Pins::new(pins));
+        own_pins = Arc::new(Pins::new(pins));
     }
-    let mut inventory = Inventory::new(settings, 1);
+    let mut inventory = empty_inventory(config, own_pins);
     let (mut runs, mut keys) = (BTreeSet::new(), BTreeSet::new());
     for path in paths {
         let store = Store::open_to_read(path).map_err(|error| failure(&error))?;
@@ -347,48 +355,97 @@ pub(crate) fn read_inventory(paths: &[PathBuf], config: &Config) -> Result<Inven
     Ok(inventory)
 }
 
-/// What `run` writes while it goes on: the newest word of each worker on the endpoints it has seen lately.
-pub(crate) struct Saver {
-    earlier: BTreeMap<Vec<u8>, Endpoint>,
-    workers: Vec<BTreeMap<Vec<u8>, Endpoint>>,
-    changed: BTreeSet<Vec<u8>>,
+/// What a worker of `run` knows: all of an endpoint since the start.
+#[cfg(feature = "live")]
+pub(crate) struct Word {
+    /// Which worker.
+    pub(crate) worker: usize,
+    /// Endpoints with traffic since the word before.
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// What it has learnt of routes, if anybody wants it.
+    pub(crate) routes: Option<Routes>,
 }
 
-impl Saver {
+/// What `run` knows while it goes on: the newest word of each worker.
+#[cfg(feature = "live")]
+pub(crate) struct Words {
+    /// What earlier runs found; only what is kept builds on it.
+    earlier: BTreeMap<Vec<u8>, Endpoint>,
+    workers: Vec<BTreeMap<Vec<u8>, Endpoint>>,
+    routes: Vec<Option<Routes>>,
+    unsaved: BTreeSet<Vec<u8>>,
+    untold: BTreeSet<Vec<u8>>,
+}
+
+#[cfg(feature = "live")]
+impl Words {
     /// For a number of workers, on top of what earlier runs found.
-    pub(crate) fn new(earlier: &Inventory, workers: usize) -> Saver {
+    pub(crate) fn new(earlier: &Inventory, workers: usize) -> Words {
         let earlier = earlier.endpoints().into_iter().map(|endpoint| (row_key(endpoint), endpoint.clone())).collect();
-        Saver { earlier, workers: vec![BTreeMap::new(); workers], changed: BTreeSet::new() }
+        Words {
+            earlier,
+            workers: vec![BTreeMap::new(); workers],
+            routes: vec![None; workers],
+            unsaved: BTreeSet::new(),
+            untold: BTreeSet::new(),
+        }
     }
 
     /// Takes a worker's word.
-    pub(crate) fn take(&mut self, worker: usize, endpoints: Vec<Endpoint>) {
-        let Some(known) = self.workers.get_mut(worker) else { return };
-        for endpoint in endpoints {
+    pub(crate) fn take(&mut self, word: Word) {
+        let (Some(known), Some(routes)) = (self.workers.get_mut(word.worker), self.routes.get_mut(word.worker)) else {
+            return;
+        };
+        for endpoint in word.endpoints {
             let key = row_key(&endpoint);
-            self.changed.insert(key.clone());
+            self.unsaved.insert(key.clone());
+            self.untold.insert(key.clone());
             known.insert(key, endpoint);
         }
+        *routes = word.routes.or(routes.take());
     }
 
     /// Writes what has changed since the last time.
     pub(crate) fn save(&mut self, state: &mut State) -> Result<(), Failure> {
         let write = |store: &mut Store| -> Result<(), umbra_store::Error> {
             let mut writing = store.begin()?;
-            for key in &self.changed {
-                let mut parts =
-                    self.earlier.get(key).into_iter().chain(self.workers.iter().filter_map(|it| it.get(key)));
-                let Some(mut whole) = parts.next().cloned() else { continue };
-                parts.for_each(|part| whole.merge(part));
+            for key in &self.unsaved {
+                let Some(whole) = self.whole(key, self.earlier.get(key)) else { continue };
                 writing.put::<Endpoints>(key, &whole, whole.last_seen.nanos())?;
             }
             writing.commit()
         };
-        if !self.changed.is_empty() {
+        if !self.unsaved.is_empty() {
             write(&mut state.store).map_err(|error| failure(&error))?;
-            self.changed.clear();
+            self.unsaved.clear();
         }
         Ok(())
+    }
+
+    /// Tells the roll-up what has changed since the last time.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn tell(&mut self, rows: &mut crate::rows::Rows, patience: std::time::Duration) {
+        if rows.have_gaps() {
+            self.untold = self.workers.iter().flat_map(|known| known.keys().cloned()).collect();
+        }
+        let changed: Vec<Endpoint> =
+            std::mem::take(&mut self.untold).iter().filter_map(|key| self.whole(key, None)).collect();
+        let mut routes: Option<Routes> = None;
+        for theirs in self.routes.iter().flatten() {
+            match &mut routes {
+                Some(routes) => routes.merge(theirs),
+                None => routes = Some(theirs.clone()),
+            }
+        }
+        rows.tell(&changed.iter().collect::<Vec<_>>(), routes.as_ref(), Some(patience));
+    }
+
+    /// What all workers know of an endpoint.
+    fn whole(&self, key: &[u8], earlier: Option<&Endpoint>) -> Option<Endpoint> {
+        let mut parts = earlier.into_iter().chain(self.workers.iter().filter_map(|known| known.get(key)));
+        let mut whole = parts.next()?.clone();
+        parts.for_each(|part| whole.merge(part));
+        Some(whole)
     }
 }
 

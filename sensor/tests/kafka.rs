@@ -4,13 +4,14 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 use support::{temporary, umbra};
+use umbra_event::kafka::{HealthRecord, HealthStatus};
 use umbra_testkit::{Kafka, Random};
 
 /// Kills in a row; `UMBRA_KILLS` says more.
@@ -61,11 +62,73 @@ fn a_replay_into_kafka_waits_for_every_acknowledgement() {
     let output = umbra(&["replay", &capture(), "-c", &config, "--kafka", "--format", "none"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
-    assert!(said.contains(&format!("kafka: {} records delivered, 0 wait", expected.len())), "{said}");
+    assert!(said.contains(&format!("kafka: {} events and ", expected.len())), "{said}");
+    assert!(said.contains(" rows delivered, 0 wait in the spool"), "{said}");
     assert_eq!(ids(kafka, "replay.events"), (expected.clone(), expected.len()));
     // Not said, not sent.
     assert!(umbra(&["replay", &capture(), "-c", &config, "--format", "none"]).status.success());
     assert_eq!(ids(kafka, "replay.events").1, expected.len());
+}
+
+/// The newest record of each key of a compacted topic, as Kafka's own consumer reads it; tombstones take theirs out.
+fn newest(kafka: &Kafka, topic: &str) -> BTreeMap<String, Value> {
+    let options =
+        ["--topic", topic, "--from-beginning", "--timeout-ms", "5000", "--formatter-property", "print.key=true"];
+    let text = kafka.tool("console-consumer", &options);
+    let mut records = BTreeMap::new();
+    for (key, value) in text.lines().filter_map(|line| line.split_once('\t')) {
+        match value {
+            "null" => records.remove(key),
+            value => records.insert(key.to_owned(), serde_json::from_str(value).unwrap()),
+        };
+    }
+    records
+}
+
+/// Endpoints of a printed inventory.
+fn endpoints(args: &[&str]) -> Vec<Value> {
+    let output = umbra(args);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    std::mem::take(document["endpoints"].as_array_mut().unwrap())
+}
+
+/// What sensors tell of endpoints is the inventory, read back from their rows or rolled up; and the same capture told again, by
+/// another number of workers, counts once.
+#[test]
+fn the_inventory_in_kafka_is_that_of_the_capture() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let config = configuration(kafka, "rows");
+    let capture = capture();
+    let expected = endpoints(&["replay", &capture, "--format", "json", "-q"]);
+    assert!(expected.len() > 10);
+    for workers in ["1", "3", "1"] {
+        let output = umbra(&["replay", &capture, "-c", &config, "--kafka", "--format", "none", "-w", workers]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(endpoints(&["inventory", "--from", "kafka", "-c", &config, "--format", "json"]), expected);
+
+    let mut rolled = Vec::new();
+    for _ in 0..2 {
+        let output = umbra(&["rollup", "--once", "--unconfirmed", "-c", &config]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        rolled.push(newest(kafka, "rows.endpoints"));
+    }
+    assert_eq!(rolled[0], rolled[1], "again from the beginning: nothing changes");
+    let by_id: BTreeMap<String, Value> =
+        expected.iter().map(|it| (it["endpoint_id"].as_str().unwrap().to_owned(), it.clone())).collect();
+    assert_eq!(rolled[0].keys().collect::<Vec<_>>(), by_id.keys().collect::<Vec<_>>());
+    for (id, mut record) in rolled.remove(0) {
+        let sensors = record.as_object_mut().unwrap().remove("sensors");
+        assert_eq!(sensors, Some(serde_json::json!(["umbra"])));
+        record.as_object_mut().unwrap().remove("merged_from");
+        assert_eq!(record, by_id[&id], "{id}");
+    }
+
+    let health = newest(kafka, "rows.sensors");
+    let of: HealthRecord = serde_json::from_value(health["umbra"].clone()).unwrap();
+    assert_eq!((of.status, of.lost.len()), (HealthStatus::Ok, 0), "{of:?}");
+    assert!(of.packets > 100 && of.bytes > of.packets && of.events_produced == undisturbed(&config).len() as u64);
 }
 
 #[test]
@@ -90,6 +153,8 @@ fn f086_kill_9_at_random_moments_of_a_replay_into_kafka() {
     assert!(output.status.success() && said.contains(" 0 wait in the spool"), "{said}");
     assert!(!said.contains("lost") && !said.contains("damaged"), "{said}");
     assert_eq!(ids(kafka, "kill.events").0, expected, "once each after folding by event_id: {said}");
+    let inventory = endpoints(&["replay", &capture(), "--format", "json", "-q"]);
+    assert_eq!(endpoints(&["inventory", "--from", "kafka", "-c", &config, "--format", "json"]), inventory);
 }
 
 #[test]

@@ -138,6 +138,8 @@ impl Counters {
         self.resyncs += other.resyncs;
         self.resync_bytes += other.resync_bytes;
         self.given_up_flows += other.given_up_flows;
+        self.opaque_bodies += other.opaque_bodies;
+        self.bomb_flows += other.bomb_flows;
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
@@ -15,6 +15,10 @@ use crate::kafka::{Settings, SettingsError};
 pub enum GroupError {
     /// The settings.
     Settings(SettingsError),
+    /// A topic is not there.
+    NoTopic(String),
+    /// The brokers do not allow it.
+    Refused(KafkaError),
     /// What the library says.
     Kafka(KafkaError),
 }
@@ -27,7 +31,16 @@ impl From<SettingsError> for GroupError {
 
 impl From<KafkaError> for GroupError {
     fn from(error: KafkaError) -> Self {
-        GroupError::Kafka(error)
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+                | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+                | RDKafkaErrorCode::SaslAuthenticationFailed,
+            ) => GroupError::Refused(error),
+            _ => GroupError::Kafka(error),
+        }
     }
 }
 
@@ -35,7 +48,8 @@ impl std::fmt::Display for GroupError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             GroupError::Settings(error) => error.fmt(f),
-            GroupError::Kafka(error) => error.fmt(f),
+            GroupError::NoTopic(topic) => write!(f, "{topic} is not there: `umbra topics create` makes it"),
+            GroupError::Refused(error) | GroupError::Kafka(error) => error.fmt(f),
         }
     }
 }
@@ -49,13 +63,13 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Partitions of a topic.
-pub(crate) fn partitions<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<Vec<i32>> {
+pub(crate) fn partitions<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> Result<Vec<i32>, GroupError> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let partitions: Vec<i32> =
         found.iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
     match partitions.is_empty() {
-        true => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
+        true => Err(GroupError::NoTopic(topic.to_owned())),
         false => Ok(partitions),
     }
 }

@@ -259,7 +259,7 @@ fn follow(
     inventory: &str,
     moved: &[Moved],
     parts: &mut BTreeMap<i32, Part>,
-    partitions: impl Fn() -> KafkaResult<Vec<i32>>,
+    partitions: impl Fn() -> Result<Vec<i32>, GroupError>,
 ) -> Result<(), GroupError> {
     let mut given = Vec::new();
     for change in moved {

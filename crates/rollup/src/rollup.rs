@@ -158,6 +158,17 @@ impl Rollup {
         self.dirty.insert(host.to_owned());
     }
 
+    /// What sensors have said of endpoints, as they told them apart: the newest word of each incarnation.
+    pub fn known(&self) -> impl Iterator<Item = &Endpoint> {
+        self.services.values().flat_map(|service| service.rows.values()).map(|row| &row.endpoint)
+    }
+
+    /// What sensors have learnt of routes.
+    pub fn evidence(&self) -> impl Iterator<Item = &Routes> {
+        let all = self.services.values().flat_map(|service| service.evidence.values());
+        all.filter_map(|evidence| evidence.whole.as_ref().map(|(_, routes)| routes))
+    }
+
     /// The endpoints of all services, under the templates that are decided on what is known, confirmed or not.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let all = self.services.values().map(|service| group(service, &self.config).0);

@@ -201,6 +201,8 @@ impl UnknownLinks {
 pub struct Counters {
     /// Packets given to the decoder.
     pub packets: u64,
+    /// Their captured bytes.
+    pub bytes: u64,
     /// Segments returned.
     pub segments: u64,
 
@@ -287,6 +289,7 @@ impl Counters {
         // Taken apart so that a new field cannot be forgotten.
         let Counters {
             packets,
+            bytes,
             segments,
             unknown_links,
             ethertypes,
@@ -312,6 +315,7 @@ impl Counters {
         }
         let singles = [
             (&mut self.packets, packets),
+            (&mut self.bytes, bytes),
             (&mut self.segments, segments),
             (&mut self.unknown_links.other, &unknown_links.other),
             (&mut self.depth_limit, depth_limit),

@@ -122,6 +122,7 @@ impl Decoder {
     pub fn decode<'a>(&'a mut self, packet: &Packet<'a>) -> Option<Segment<'a>> {
         self.clock.observe(packet.time);
         self.counters.packets = self.counters.packets.wrapping_add(1);
+        self.counters.bytes = self.counters.bytes.wrapping_add(packet.data.len() as u64);
         if self.ordinary
             && let Some(payload) = fast::segment(packet, &mut self.header)
         {

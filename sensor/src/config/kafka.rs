@@ -48,6 +48,8 @@ pub(crate) struct Kafka {
     pub(crate) spool_mib: u64,
     /// What is written is on disk after this, milliseconds: what a power cut may cost.
     pub(crate) sync_ms: u64,
+    /// How often `run` tells what it has learnt of endpoints and routes, seconds.
+    pub(crate) rows_seconds: u64,
     /// Properties of librdkafka, as they are. One that is also a setting above is an error. Secrets do not belong here: this is
     /// printed by --print-config, with values hidden.
     #[serde(serialize_with = "hidden", skip_serializing_if = "BTreeMap::is_empty")]
@@ -101,6 +103,7 @@ impl Default for Kafka {
             spool: None,
             spool_mib: 1024,
             sync_ms: 200,
+            rows_seconds: 60,
             properties: BTreeMap::new(),
             active: false,
         }
@@ -109,6 +112,7 @@ impl Default for Kafka {
 
 impl Kafka {
     /// Whether a cluster is named at all.
+    #[cfg_attr(not(any(feature = "kafka", feature = "live")), allow(dead_code))]
     pub(crate) fn is_set(&self) -> bool {
         !self.brokers.is_empty()
     }
@@ -130,6 +134,9 @@ impl Kafka {
         }
         if self.partitions == 0 || self.spool_mib < 4 || self.spool_mib > 1 << 24 || self.sync_ms == 0 {
             return Err(" kafka: partitions and sync_ms must be at least 1, spool_mib at least 4".into());
+        }
+        if !(1..=86_400).contains(&self.rows_seconds) {
+            return Err(" kafka.rows_seconds: 1 to 86400".into());
         }
         let name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if self.prefix.is_empty() || self.prefix.len() > 200 || !self.prefix.chars().all(name) {

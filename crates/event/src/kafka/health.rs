@@ -89,6 +89,7 @@ pub struct MemoryRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossRecord {
+    pub class: String,
     pub stage: String,
     pub reason: String,
     pub count: u64,
@@ -206,7 +207,8 @@ mod tests {
     fn each_reason_is_told_by_its_count() {
         use HealthStatus::{Blind, Degraded, Ok};
         let tls = |count| vec![ReasonCount { reason: "tls".into(), count }];
-        let loss = || vec![LossRecord { stage: "spool".into(), reason: "full".into(), count: 1 }];
+        let loss =
+            || vec![LossRecord { class: "event".into(), stage: "spool".into(), reason: "full".into(), count: 1 }];
         assert_eq!(judged(|_| {}), (Ok, vec![]));
         assert_eq!(judged(|it| it.transactions = 0), because(Blind, "no_http"));
         assert_eq!(judged(|it| (it.packets, it.transactions) = (0, 0)), because(Blind, "no_packets"));

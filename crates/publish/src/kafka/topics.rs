@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -164,7 +164,7 @@ impl Admin {
             .collect())
     }
 
-    /// Makes the topics that are not there. Gives the names of those that it made.
+    /// Makes the topics that are not there, and waits until they can be used. Gives the names of those that it made.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -181,7 +181,28 @@ impl Admin {
                 Err((name, code)) => return Err(AdminError::Refused(format!("{name}: {code}"))),
             }
         }
+        self.wait_for(plan, Instant::now() + ANSWER)?;
         Ok(made)
+    }
+
+    /// Waits until all topics have leaders: a controller answers before all brokers know.
+    fn wait_for(&self, plan: &TopicPlan, deadline: Instant) -> Result<(), AdminError> {
+        const PAUSE: Duration = Duration::from_millis(50);
+        loop {
+            let metadata =
+                self.client.inner().fetch_metadata(None, ANSWER).map_err(|error| self.unreachable(&error))?;
+            let ready = |topic: &Topic| {
+                let found = metadata.topics().iter().find(|found| found.name() == topic.name);
+                found.is_some_and(|found| {
+                    !found.partitions().is_empty() && found.partitions().iter().all(|partition| partition.leader() >= 0)
+                })
+            };
+            let Some(missing) = plan.topics.iter().find(|topic| !ready(topic)) else { return Ok(()) };
+            if Instant::now() > deadline {
+                return Err(AdminError::Unreachable(format!("{} was made and has no leader yet", missing.name)));
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Deletes a topic.

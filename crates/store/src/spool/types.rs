@@ -27,6 +27,16 @@ impl Class {
     /// All classes, the least valuable first.
     pub const ALL: [Class; 4] = [Class::Event, Class::Health, Class::Endpoint, Class::Finding];
 
+    /// As records call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Event => "event",
+            Class::Health => "health",
+            Class::Endpoint => "endpoint",
+            Class::Finding => "finding",
+        }
+    }
+
     pub(super) fn code(self) -> u8 {
         self as u8
     }
