@@ -25,3 +25,6 @@ echo "== replay into Kafka"
 echo "== the first three events, as Kafka's own consumer reads them: headers, key, value"
 deploy/kafka/kafka.sh tool console-consumer --bootstrap-server 127.0.0.1:29092 --topic umbra.events --from-beginning \
     --max-messages 3 --timeout-ms 20000 --formatter-property print.key=true --formatter-property print.headers=true 2>/dev/null
+echo "== the inventory: rows of the sensor, rolled up into umbra.endpoints and read back"
+"$umbra" rollup --once -c "$work/umbra.toml"
+"$umbra" inventory --from kafka -c "$work/umbra.toml"

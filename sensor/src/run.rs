@@ -1,6 +1,6 @@
 //! `umbra run`: one worker thread per capture handle, one thread that writes, and this one for signals and reports.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Mutex;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
@@ -168,7 +168,10 @@ fn open(config: &Config) -> Result<Vec<LiveSource>, Failure> {
     if capture.interfaces.is_empty() {
         return Err(Failure::new(exit::USAGE, "no interface: give -i IFACE, or interfaces in [capture]"));
     }
-    let own: Vec<SocketAddr> = capture.exclude.iter().filter_map(|own| own.parse().ok()).collect();
+    let mut own: Vec<SocketAddr> = capture.exclude.iter().filter_map(|own| own.parse().ok()).collect();
+    // What we send to Kafka is not to be seen again (F107). A name that cannot be looked up now may be in `capture.exclude`.
+    let brokers = config.kafka.brokers.iter().filter(|_| config.kafka.active);
+    own.extend(brokers.filter_map(|broker| broker.to_socket_addrs().ok()).flatten());
     room_for_rings(config)?;
     live::open(LiveConfig {
         interfaces: capture.interfaces.clone(),

@@ -7,6 +7,8 @@
 #![cfg(feature = "live")]
 
 mod grpc;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lab;
 mod process;
 mod truth;
