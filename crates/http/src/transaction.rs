@@ -62,6 +62,8 @@ pub struct WebSocket {
     pub frames: [u64; 2],
     /// Text and binary messages that ended.
     pub messages: [u64; 2],
+    /// Of those, text messages; the others are binary.
+    pub text_messages: [u64; 2],
     /// Payload bytes of data frames.
     pub payload_bytes: [u64; 2],
     /// permessage-deflate was agreed (RFC 7692).

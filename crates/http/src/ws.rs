@@ -51,6 +51,9 @@ struct Side {
     close_len: u8,
     frames: u64,
     messages: u64,
+    text_messages: u64,
+    /// The data message that began last is text.
+    is_text: bool,
     payload_bytes: u64,
 }
 
@@ -138,6 +141,7 @@ impl WebSocketReader {
         transaction.websocket = Some(WebSocket {
             frames: [to_server.frames, to_client.frames],
             messages: [to_server.messages, to_client.messages],
+            text_messages: [to_server.text_messages, to_client.text_messages],
             payload_bytes: [to_server.payload_bytes, to_client.payload_bytes],
             deflate: self.deflate,
             partial: to_server.lost || to_client.lost,
@@ -227,6 +231,9 @@ impl Side {
         if !is_control {
             self.in_message = !self.fin;
         }
+        if is_data {
+            self.is_text = self.opcode == 1;
+        }
         self.closed |= self.opcode == CLOSE;
         is_known && is_shape_ok && is_length_ok && is_reserved_ok && is_mask_ok
     }
@@ -251,6 +258,7 @@ impl Side {
         self.header_len = 0;
         if self.opcode < CONTROL && self.fin {
             self.messages = self.messages.saturating_add(1);
+            self.text_messages = self.text_messages.saturating_add(u64::from(self.is_text));
         }
         if self.opcode != CLOSE || self.close_len != 2 {
             return None;
