@@ -207,6 +207,31 @@ fn an_inventory_is_filtered_and_sorted() {
 }
 
 #[test]
+fn sockets_of_two_inventories_are_added_up() {
+    let states = ["sockets-a", "sockets-b"].map(|name| state(&scratch(name), &testdata("websocket/capture.pcap")));
+    let sockets = |states: &[String]| {
+        let states = states.iter().flat_map(|state| ["--state", state]);
+        let args: Vec<&str> =
+            ["inventory", "--format", "json", "--filter", "style=websocket"].into_iter().chain(states).collect();
+        let rows: Value = serde_json::from_str(&run(&args)).unwrap();
+        assert_eq!(rows["endpoints"].as_array().unwrap().len(), 1, "{rows}");
+        rows["endpoints"][0]["sockets"].clone()
+    };
+    let of = |count: u64| {
+        json!({
+            "ended": count,
+            "client": { "text": count, "binary": 0, "payload_bytes": 5 * count },
+            "server": { "text": 2 * count, "binary": 0, "payload_bytes": 10 * count },
+            "close_codes": { "1000": count },
+            "deflate": 0,
+            "partial": 0,
+        })
+    };
+    assert_eq!(sockets(&states[..1]), of(1));
+    assert_eq!(sockets(&states), of(2));
+}
+
+#[test]
 fn no_secret_is_in_the_document() {
     let folder = scratch("secrets");
     let state = state(&folder, &testdata("secrets/capture.pcap"));

@@ -67,9 +67,8 @@ fn events_of_a_replay_carry_the_routes_of_the_inventory() {
     let inventory = support::umbra(&["replay", file, "-q", "--format", "json"]).stdout;
     let inventory: Value = serde_json::from_slice(&inventory).unwrap();
     // What was decided of the route, and why, stands beside it.
-    let orders = inventory["endpoints"].as_array().unwrap().iter();
-    let template =
-        &orders.filter(|row| row["route"].as_str().unwrap().contains("/orders/{")).next_back().unwrap()["template"];
+    let mut orders = inventory["endpoints"].as_array().unwrap().iter();
+    let template = &orders.rfind(|row| row["route"].as_str().unwrap().contains("/orders/{")).unwrap()["template"];
     assert!((0.5..=1.0).contains(&template["confidence"].as_f64().unwrap()), "{template}");
     let parameters = template["parameters"].as_array().unwrap();
     let of = |name: &str| parameters.iter().map(|it| it[name].as_str().unwrap()).collect::<Vec<_>>();

@@ -699,12 +699,16 @@ fn learn(
     observation: &Observation<'_>,
     config: &Config,
 ) {
+    let transaction = observation.transaction;
+    if let Some(socket) = transaction.websocket.as_ref().filter(|_| observation.trusted) {
+        let learnt = endpoint.learnt.get_or_insert_with(|| Box::new(Learnt::new(config.sampling)));
+        learnt.sockets.get_or_insert_default().add(socket, facts.response_field(b"sec-websocket-protocol"));
+    }
     let taken = matches!(facts.status, 200..=399);
     let looked_at = taken || facts.request_body.is_some() || facts.response_body.is_some();
     if !looked_at || !found.style.is_api() || config.sampling.first == 0 {
         return;
     }
-    let transaction = observation.transaction;
     let target = transaction.request.as_ref().and_then(|request| request.target()).unwrap_or_default();
     let level = level(&config.value_key, transaction.request_start, target);
     let learnt = endpoint.learnt.get_or_insert_with(|| Box::new(Learnt::new(config.sampling)));

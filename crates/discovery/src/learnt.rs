@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sampling::SamplingConfig;
 use crate::schema::Schemas;
+use crate::sockets::Sockets;
 use crate::style::Classified;
 
 /// Names kept of each kind; the first in order, so that any order of traffic keeps the same.
@@ -65,6 +66,9 @@ pub struct Learnt {
     looks: Vec<Look>,
     /// Facts of styles, where there are any.
     pub calls: Option<Box<Calls>>,
+    /// What went over its WebSockets, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<Box<Sockets>>,
 }
 
 /// What the transactions of one level have taught.
@@ -122,7 +126,7 @@ pub struct Calls {
 impl Learnt {
     /// Nothing learnt yet.
     pub fn new(sampling: SamplingConfig) -> Self {
-        Learnt { sampling, level: 0, looks: Vec::new(), calls: None }
+        Learnt { sampling, level: 0, looks: Vec::new(), calls: None, sockets: None }
     }
 
     /// Parameters and bodies, of all that was looked at.
@@ -219,6 +223,11 @@ impl Learnt {
         }
         self.fit();
         match (&mut self.calls, &other.calls) {
+            (Some(ours), Some(theirs)) => ours.merge(theirs),
+            (ours @ None, Some(theirs)) => *ours = Some(theirs.clone()),
+            (_, None) => {}
+        }
+        match (&mut self.sockets, &other.sockets) {
             (Some(ours), Some(theirs)) => ours.merge(theirs),
             (ours @ None, Some(theirs)) => *ours = Some(theirs.clone()),
             (_, None) => {}

@@ -27,6 +27,7 @@ pub mod route;
 pub mod routes;
 mod sampling;
 pub mod schema;
+pub mod sockets;
 mod state;
 pub mod style;
 pub mod version;

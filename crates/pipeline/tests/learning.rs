@@ -257,3 +257,61 @@ fn f076_no_value_reaches_what_is_learnt() {
     }
     assert!(state.contains("password") && state.contains("x-tenant") && state.contains("\"sid\""));
 }
+
+/// A WebSocket of one text message from the client, and of text, binary and a Close frame from the server.
+fn socket(client: u16, protocol: &str, code: u16) -> Conversation {
+    let request = format!(
+        "GET /live HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
+    );
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: {protocol}\r\n\r\n"
+    );
+    let [high, low] = code.to_be_bytes();
+    Conversation::new()
+        .client(format!("10.1.0.1:{client}").parse().unwrap())
+        .request(request.as_bytes())
+        .response(answer.as_bytes())
+        .request(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i'])
+        .response(b"\x82\x03bin\x81\x04text")
+        .response(&[0x88, 2, high, low])
+}
+
+#[test]
+fn what_goes_over_sockets_is_the_same_for_any_number_of_workers() {
+    let count = |workers: usize| {
+        let config = Config::new(&[7; 32]);
+        let mut inventory = Inventory::new(config.discovery.clone(), workers);
+        let mut all: Vec<Worker> = (0..workers).map(|_| Worker::new(config.clone(), None)).collect();
+        for (at, code) in [1000, 1000, 1001, 4000].into_iter().enumerate() {
+            let protocol = ["chat", "graphql-ws", "chat", "eyJhbGciOiJIUzI1NiJ9x8KfQ2zR7Lw0Pm5Yt3Vb1Nc6"][at];
+            for packet in socket(20_000 + at as u16, protocol, code).build().packets() {
+                all[at % workers].handle_packet(&packet);
+            }
+        }
+        for worker in &mut all {
+            worker.finish(Timestamp::from_parts(1_800_000_000, 0));
+            inventory.add(worker);
+        }
+        let of = |style| {
+            let endpoints = inventory.endpoints();
+            let found: Vec<_> = endpoints.into_iter().filter(|endpoint| endpoint.style == style).cloned().collect();
+            assert_eq!(found.len(), 1, "{style:?}");
+            // As it is kept on disk.
+            let json = serde_json::to_string(&umbra_discovery::EndpointState::from(&found[0])).unwrap();
+            assert!(!json.contains("eyJ"), "{json}");
+            let back = serde_json::from_str::<umbra_discovery::EndpointState>(&json).unwrap().endpoint().unwrap();
+            assert_eq!(back, found[0]);
+            *back.learnt.unwrap().sockets.unwrap()
+        };
+        (of(Style::WebSocket), of(Style::GraphQl))
+    };
+    let (sockets, graphql) = count(1);
+    assert_eq!((sockets.ended, sockets.text, sockets.binary), (3, [3, 3], [0, 3]));
+    assert_eq!((sockets.payload_bytes, sockets.partial, sockets.deflate), ([6, 21], 0, 0));
+    assert_eq!(sockets.codes(), [(1000, 1), (1001, 1), (4000, 1)]);
+    assert_eq!(sockets.protocols.iter().collect::<Vec<_>>(), ["chat"]);
+    assert_eq!((graphql.ended, graphql.protocols.iter().next()), (1, Some("graphql-ws")));
+    assert_eq!(count(3), (sockets, graphql));
+}

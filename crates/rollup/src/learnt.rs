@@ -6,7 +6,8 @@ use umbra_discovery::schema::Credential;
 use umbra_discovery::schema::describe::{Description, describe, describe_object};
 use umbra_discovery::schema::schemas::Place;
 use umbra_discovery::schema::shape::Object;
-use umbra_event::kafka::EndpointRecord;
+use umbra_discovery::sockets::Sockets;
+use umbra_event::kafka::{EndpointRecord, SocketMessages, SocketsRecord};
 
 /// Adds what was learnt of an endpoint to its record.
 pub(crate) fn add(learnt: &Learnt, record: &mut EndpointRecord) {
@@ -34,6 +35,24 @@ pub(crate) fn add(learnt: &Learnt, record: &mut EndpointRecord) {
         })));
     }
     record.calls = learnt.calls.as_ref().map(|calls| facts(calls));
+    record.sockets = learnt.sockets.as_ref().map(|sockets| sockets_record(sockets));
+}
+
+fn sockets_record(sockets: &Sockets) -> SocketsRecord {
+    let [client, server] = [0, 1].map(|side| {
+        let of = |counts: [u64; 2]| counts.get(side).copied().unwrap_or_default();
+        SocketMessages { text: of(sockets.text), binary: of(sockets.binary), payload_bytes: of(sockets.payload_bytes) }
+    });
+    SocketsRecord {
+        ended: sockets.ended,
+        client,
+        server,
+        close_codes: sockets.codes().iter().map(|(code, count)| (code.to_string(), *count)).collect(),
+        other_close_codes: sockets.other_codes,
+        protocols: sockets.protocols.iter().map(str::to_owned).collect(),
+        deflate: sockets.deflate,
+        partial: sockets.partial,
+    }
 }
 
 /// The members of an object.

@@ -39,6 +39,7 @@ pub fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
         auth: None,
         bodies: Vec::new(),
         calls: None,
+        sockets: None,
         service: None,
         labels: None,
         versions: Vec::new(),

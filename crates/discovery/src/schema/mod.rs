@@ -21,7 +21,7 @@ pub mod format;
 mod hash;
 pub mod json;
 mod media;
-mod name;
+pub(crate) mod name;
 mod protobuf;
 pub mod schemas;
 pub mod shape;

@@ -322,7 +322,7 @@ impl<'a> Facts<'a> {
         field(self.request_headers, name)
     }
 
-    fn response_field(&self, name: &[u8]) -> Option<&'a [u8]> {
+    pub(crate) fn response_field(&self, name: &[u8]) -> Option<&'a [u8]> {
         field(self.response_headers, name)
     }
 

@@ -43,6 +43,8 @@ pub struct EndpointRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Map<String, Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<SocketsRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Map<String, Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Map<String, Value>>,
@@ -74,6 +76,37 @@ pub struct CoverageRecord {
     pub mid_stream: u64,
     pub one_sided: u64,
     pub tainted: u64,
+}
+
+/// What went over WebSockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocketsRecord {
+    pub ended: u64,
+    pub client: SocketMessages,
+    pub server: SocketMessages,
+    /// Keys are status codes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub close_codes: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub other_close_codes: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub protocols: Vec<String>,
+    pub deflate: u64,
+    pub partial: u64,
+}
+
+/// Messages of one side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocketMessages {
+    pub text: u64,
+    pub binary: u64,
+    pub payload_bytes: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

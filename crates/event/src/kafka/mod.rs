@@ -10,7 +10,9 @@ mod health;
 mod sensor_row;
 mod topic;
 
-pub use endpoint::{CoverageRecord, EndpointRecord, LatencyRecord, TemplateParameter, TemplateRecord};
+pub use endpoint::{
+    CoverageRecord, EndpointRecord, LatencyRecord, SocketMessages, SocketsRecord, TemplateParameter, TemplateRecord,
+};
 pub use finding::{FindingKind, FindingRecord, FindingStatus, Severity};
 pub use health::{
     DropRecord, HealthRecord, HealthStatus, KafkaRecord, KafkaState, LossRecord, MemoryRecord, ReasonCount,

@@ -61,14 +61,32 @@ fn examples_of_rfc_6455_section_5_7() {
     let masked = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
     let (facts, bad) = read_all_ways("", ToServer, &masked);
     assert!(!bad);
-    assert_eq!(facts, WebSocket { frames: [1, 0], messages: [1, 0], text_messages: [1, 0], payload_bytes: [5, 0], ..WebSocket::default() });
+    assert_eq!(
+        facts,
+        WebSocket {
+            frames: [1, 0],
+            messages: [1, 0],
+            text_messages: [1, 0],
+            payload_bytes: [5, 0],
+            ..WebSocket::default()
+        }
+    );
     // A fragmented unmasked "Hel" "lo", with a ping of "Hello" between, as servers may.
     let fragments =
         [&[0x01, 0x03, 0x48, 0x65, 0x6c][..], &[0x89, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f], &[0x80, 0x02, 0x6c, 0x6f]]
             .concat();
     let (facts, bad) = read_all_ways("", ToClient, &fragments);
     assert!(!bad);
-    assert_eq!(facts, WebSocket { frames: [0, 3], messages: [0, 1], text_messages: [0, 1], payload_bytes: [0, 5], ..WebSocket::default() });
+    assert_eq!(
+        facts,
+        WebSocket {
+            frames: [0, 3],
+            messages: [0, 1],
+            text_messages: [0, 1],
+            payload_bytes: [0, 5],
+            ..WebSocket::default()
+        }
+    );
     // 256 bytes and 64 KiB in one frame each.
     let large = [frame(0x82, false, &[7; 256]), frame(0x82, false, &[7; 65536])].concat();
     let (facts, bad) = read("", ToClient, &[&large]);
