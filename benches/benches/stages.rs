@@ -4,6 +4,8 @@
 #![allow(missing_docs)] // what criterion's macros define
 #![allow(clippy::unwrap_used)] // fixed inputs
 
+mod inventory;
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -21,7 +23,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 /// Enough to be out of the first-level cache, little enough for a test run.
 const TRANSACTIONS: usize = 1_000;
 
-criterion_group!(stages, wire, flow, http, event, worker);
+criterion_group!(stages, wire, flow, http, event, worker, inventory::inventory);
 criterion_main!(stages);
 
 fn wire(c: &mut Criterion) {

@@ -4,4 +4,4 @@ mod allocations;
 pub mod made;
 pub mod measure;
 
-pub use allocations::{CountingAllocator, allocations_of};
+pub use allocations::{CountingAllocator, allocations_of, held_bytes};

@@ -176,6 +176,8 @@ impl Default for Http {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Inventory {
+    /// Whether there is one; without it there are only events, with neither style nor endpoint.
+    pub(crate) enabled: bool,
     /// Confirmed endpoints kept.
     pub(crate) endpoints: usize,
     /// Confirmed endpoints kept of one service; further ones share coarse routes.
@@ -201,6 +203,7 @@ impl Default for Inventory {
         let discovery = umbra_discovery::Config::default();
         let routes = umbra_discovery::routes::Config::default();
         Inventory {
+            enabled: true,
             endpoints: discovery.endpoints,
             endpoints_per_service: discovery.endpoints_per_service,
             unconfirmed: discovery.unconfirmed,
@@ -442,6 +445,7 @@ impl Config {
         config.http.pending = self.http.pending;
         config.http.streams = self.http.streams;
         config.discovery.hash_seed = seed;
+        config.discovers = self.inventory.enabled;
         self.inventory_settings(&mut config.discovery);
         config.routes.services = self.inventory.services;
         config.routes.limits.nodes = self.inventory.places;

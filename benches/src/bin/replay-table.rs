@@ -5,6 +5,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use umbra_benches::measure::{self, Cost};
 
+/// Name of the contender without an inventory.
+const EVENTS_ONLY: &str = "umbra, events";
+
 const USAGE: &str = "\
 Usage: replay-table --umbra PROGRAM --captures DIR [OPTION…] [NAME…]
 
@@ -40,7 +43,14 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
+    let config = events_only_config();
+    if let Err(error) = std::fs::write(&config, "[inventory]\nenabled = false\n") {
+        eprintln!("replay-table: {}: {error}", config.display());
+        return ExitCode::FAILURE;
+    }
     let table = if options.instructions { instructions(&options) } else { times(&options) };
+    // A file of a few bytes in the temporary directory: no harm if it stays.
+    let _ = std::fs::remove_file(&config);
     match table {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -63,6 +73,7 @@ fn contenders(options: &Options) -> Vec<Contender> {
         Contender { name: "libpcap loop", runs: options.runs, command: pcap_loop },
         Contender { name: "umbra, 1 worker", runs: options.runs, command: |o, path| umbra(o, path, "1") },
         Contender { name: "umbra, 2 workers", runs: options.runs, command: |o, path| umbra(o, path, "2") },
+        Contender { name: EVENTS_ONLY, runs: options.runs, command: events_only },
     ];
     if options.tshark_runs > 0 && Command::new("tshark").arg("--version").stdout(Stdio::null()).status().is_ok() {
         list.push(Contender { name: "tshark", runs: options.tshark_runs, command: tshark });
@@ -84,6 +95,17 @@ fn umbra(options: &Options, capture: &Path, workers: &str) -> Command {
     let mut command = Command::new(&options.umbra);
     command.args(["replay", "--workers", workers, "--events", "/dev/null", "--format", "none"]).arg(capture);
     command
+}
+
+/// One worker that keeps no inventory: what discovery costs is the difference.
+fn events_only(options: &Options, capture: &Path) -> Command {
+    let mut command = umbra(options, capture, "1");
+    command.arg("--config").arg(events_only_config());
+    command
+}
+
+fn events_only_config() -> PathBuf {
+    std::env::temp_dir().join(format!("umbra-bench-{}.toml", std::process::id()))
 }
 
 fn tshark(_: &Options, capture: &Path) -> Command {
@@ -134,6 +156,10 @@ fn times(options: &Options) -> Result<(), String> {
                 cpu / loop_cpu,
             );
         }
+        if let [_, Some(one), _, Some(events), ..] = best.as_slice() {
+            let more = one.cpu.as_secs_f64() / events.cpu.as_secs_f64() - 1.0;
+            println!("{:<12} discovery: {:.0} % more CPU than events only", capture.name, more * 100.0);
+        }
         if let [_, Some(one), Some(two), ..] = best.as_slice() {
             let speedup = one.wall.as_secs_f64() / two.wall.as_secs_f64();
             println!("{:<12} two workers: {speedup:.2} times the wall speed of one", capture.name);
@@ -162,7 +188,7 @@ fn run_once(command: &mut Command) -> Result<Cost, String> {
 fn instructions(options: &Options) -> Result<(), String> {
     println!("{:<12} {:<17} {:>15} {:>18}", "capture", "program", "instructions", "per transaction");
     for capture in captures(options)? {
-        for contender in contenders(options).iter().take(2) {
+        for contender in contenders(options).iter().filter(|one| !matches!(one.name, "umbra, 2 workers" | "tshark")) {
             let inner = (contender.command)(options, &capture.path);
             let mut command = Command::new("valgrind");
             command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);

@@ -59,7 +59,10 @@ pub(crate) fn level(key: &ValueKey, start: Option<Timestamp>, target: &[u8]) -> 
 const PLACES: usize = 4096;
 
 /// Bytes of a path that endpoints are told apart by here.
-const KEY_BYTES: usize = 96;
+const PATH_BYTES: usize = 256;
+
+/// Longest segment with capitals that is no value, bytes.
+const WORD_BYTES: usize = 24;
 
 /// Samples saved up: so many new endpoints may come at once.
 const CREDIT: u32 = 65_536;
@@ -127,34 +130,54 @@ impl Memory {
         Some((tag, first))
     }
 
-    /// Of host, method and path; long segments and those with several digits are taken alike: coarser than endpoints are told
-    /// apart they must not be.
+    /// Of host, method and path; segments with several digits, and long ones of mixed case, are taken alike: coarser than
+    /// endpoints are told apart they must not be.
     fn hash(&self, request: &Request, side: Side) -> Option<u64> {
         let target = request.target()?;
         // A longer path is told apart by its beginning.
-        let mut masked = [0; KEY_BYTES];
-        let (mut len, mut start, mut digits) = (0, 0, 0_u32);
-        for &byte in target.iter().take_while(|&&byte| byte != b'?') {
-            let Some(place) = masked.get_mut(len) else { break };
-            *place = byte;
-            len += 1;
-            if byte == b'/' {
-                (start, digits) = (len, 0);
-            } else {
-                digits += u32::from(byte.is_ascii_digit());
-                let all_digits = digits as usize == len - start;
-                if digits >= 3 || (digits > 0 && all_digits) || len - start > 24 {
-                    // Whatever follows in this segment is written over.
-                    if let Some(place) = masked.get_mut(start) {
-                        *place = 0;
-                    }
-                    len = start + 1;
-                }
-            }
+        let target = target.get(..PATH_BYTES).unwrap_or(target);
+        let mut rest = match memchr::memchr(b'?', target) {
+            Some(mark) => target.get(..mark).unwrap_or_default(),
+            None => target,
+        };
+        let [k0, k1] = self.key.words();
+        let mut hash = k0;
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
+            let segment = rest.get(..end).unwrap_or_default();
+            rest = rest.get(end + 1..).unwrap_or_default();
+            hash = fold(hash ^ segment_hash(segment, k1), k1 | 1);
         }
-        let path = masked.get(..len).unwrap_or_default();
-        Some(self.hasher.hash_one((side as u8, request.authority(), request.method(), path)))
+        Some(self.hasher.hash_one((side as u8, request.authority(), request.method(), hash)))
     }
+}
+
+/// Hash of a segment, one and the same for all that are taken for values.
+fn segment_hash(segment: &[u8], key: u64) -> u64 {
+    let (words, tail) = segment.as_chunks::<8>();
+    let mut last = [0; 8];
+    for (to, from) in last.iter_mut().zip(tail) {
+        *to = *from;
+    }
+    let (mut hash, mut digits, mut upper) = (segment.len() as u64, 0, false);
+    for word in words.iter().chain([&last]) {
+        digits += word.iter().map(|byte| u32::from(byte.is_ascii_digit())).sum::<u32>();
+        if digits >= 3 {
+            return VALUE;
+        }
+        upper |= word.iter().fold(false, |any, byte| any | byte.is_ascii_uppercase());
+        hash = fold(hash ^ u64::from_le_bytes(*word), key | 1);
+    }
+    let all_digits = digits > 0 && digits as usize == segment.len();
+    if all_digits || (upper && segment.len() > WORD_BYTES) { VALUE } else { hash }
+}
+
+/// Hash of what is taken for a value.
+const VALUE: u64 = 0x0076_616c_7565;
+
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
 }
 
 fn style_of(entry: u64) -> Option<Style> {
@@ -260,6 +283,35 @@ fn is_readable(headers: &HeaderBlock) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_one_place_and_words_each_their_own() {
+        let hash = |segment: &str| segment_hash(segment.as_bytes(), 7);
+        for value in [
+            "12",
+            "4711",
+            "INV-38126",
+            "550e8400-e29b-41d4-a716-446655440000",
+            "2024-05-01",
+            "QWxhZGRpbjpvcGVuIHNlc2FtZQ",
+        ] {
+            assert_eq!(hash(value), VALUE, "{value}");
+        }
+        let words = [
+            "users",
+            "user",
+            "v1",
+            "v2",
+            "oauth2",
+            "",
+            "a-long-name-of-small-letters-only",
+            "a-long-name-of-small-letters-one",
+        ];
+        for (at, word) in words.iter().enumerate() {
+            assert_ne!(hash(word), VALUE, "{word}");
+            words[..at].iter().for_each(|other| assert_ne!(hash(word), hash(other), "{word} {other}"));
+        }
+    }
 
     #[test]
     fn what_may_be_read() {

@@ -17,6 +17,8 @@ pub struct Config {
     pub http: umbra_http::Config,
     /// Inventory.
     pub discovery: umbra_discovery::Config,
+    /// Whether anything is learnt of endpoints and routes. Without it there are only events, with neither style nor endpoint.
+    pub discovers: bool,
     /// What is learnt of routes. The keys are those of [`discovery`](Self::discovery).
     pub routes: umbra_discovery::routes::Config,
     /// Events.
@@ -37,6 +39,7 @@ impl Config {
                 value_key: umbra_discovery::ValueKey::derive(key),
                 ..umbra_discovery::Config::default()
             },
+            discovers: true,
             routes: umbra_discovery::routes::Config::default(),
             event: EventConfig {
                 source: Source::default(),

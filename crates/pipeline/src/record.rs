@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use umbra_discovery::routes::{Routes, Sighting};
-use umbra_discovery::{Endpoints, Observation, Style, canonical_host};
+use umbra_discovery::{Endpoints, Observation, Observed, Style, canonical_host};
 use umbra_event::auth::Credentials;
 use umbra_event::redact::{FieldFacts, HeaderJson, Redaction, Reveal};
 use umbra_event::{
@@ -22,6 +22,8 @@ pub(crate) struct Recorder {
     config: EventConfig,
     /// What templates are made of: redacted whatever is revealed.
     hidden: Redaction,
+    /// Transactions go into the inventory.
+    discovers: bool,
     /// `None`: only the inventory is wanted.
     encoder: Option<Box<dyn Encode>>,
     output: Output,
@@ -39,10 +41,11 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(config: EventConfig, encoder: Option<Box<dyn Encode>>) -> Recorder {
+    pub(crate) fn new(config: EventConfig, discovers: bool, encoder: Option<Box<dyn Encode>>) -> Recorder {
         let hidden = Redaction::new(config.redaction.key().clone(), Reveal::default());
         Recorder {
             hidden,
+            discovers,
             config,
             encoder,
             output: Output::default(),
@@ -116,20 +119,23 @@ impl Recorder {
         let complete = is_complete(transaction);
         let time = transaction.request_start.or(transaction.response_start).unwrap_or(facts.first_time);
         let trusted = acknowledged == Acknowledged::Yes && !transaction.coverage.tainted;
-        let observed = endpoints.observe(&Observation {
-            host: &self.host.canonical,
-            method,
-            path: hidden_path,
-            client: identity.client,
-            client_inside: identity.client_inside,
-            server,
-            time,
-            complete,
-            trusted,
-            transaction,
-        });
+        let observed = match self.discovers {
+            true => endpoints.observe(&Observation {
+                host: &self.host.canonical,
+                method,
+                path: hidden_path,
+                client: identity.client,
+                client_inside: identity.client_inside,
+                server,
+                time,
+                complete,
+                trusted,
+                transaction,
+            }),
+            false => Observed { style: Style::Rest, endpoint: None, key: None, operation: None },
+        };
         // Routes are learnt from what may be shown: a secret in a path never becomes a word of a template.
-        if let (Some(path), true) = (hidden_path, trusted) {
+        if let (Some(path), true, true) = (hidden_path, trusted, self.discovers) {
             // All of a GraphQL service is behind one path: its bodies tell nothing of places in paths.
             let bodies = observed.style != Style::GraphQl;
             let lot = identity.client ^ time.nanos().rotate_left(32);
@@ -232,7 +238,7 @@ impl Recorder {
             duration_ns: between(transaction.request_start, transaction.response_end),
             api: Api {
                 endpoint_id: observed.endpoint.map(|(id, _)| id),
-                style: Some(style(observed.style)),
+                style: self.discovers.then(|| style(observed.style)),
                 operation: match observed.style {
                     Style::Grpc => path.and_then(|path| path.strip_prefix(b"/")),
                     _ => observed.operation,

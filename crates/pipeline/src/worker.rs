@@ -92,13 +92,13 @@ impl Worker {
         });
         let endpoints = Endpoints::new(config.discovery);
         let mut engine = Engine::new(config.http);
-        engine.sampler = Some(endpoints.sampler());
+        engine.sampler = config.discovers.then(|| endpoints.sampler());
         Worker {
             decoder: Decoder::new(config.wire),
             stages: Stages {
                 flows: FlowTable::new(config.flow),
                 engine,
-                recorder: Recorder::new(config.event, encoder),
+                recorder: Recorder::new(config.event, config.discovers, encoder),
                 routes,
                 endpoints,
                 http_bytes: 0,

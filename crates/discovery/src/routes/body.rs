@@ -1,16 +1,15 @@
 //! What a JSON or form body says about routes: which keys it has, and which values could be identifiers.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
 use super::sketch::mix;
 use crate::schema::ValueKey;
+use crate::schema::json::{Reader, Stop, Token};
 
 /// Depth of key paths that are looked at.
 const DEPTH: usize = 3;
 /// Depth to which values are looked for.
 const VALUE_DEPTH: usize = 8;
+/// Containers within each other; a body with more is read up to there.
+const NESTING: usize = 127;
 /// Key paths, and values, kept of one body.
 const KEPT: usize = 512;
 /// Items of an array that are looked at: they are alike.
@@ -39,9 +38,8 @@ impl BodyFacts {
     /// Reads a JSON body, or the start of one. Gives whether it looked like JSON at all.
     pub fn read_json(&mut self, key: &ValueKey, body: &[u8]) -> bool {
         self.clear();
-        let mut json = serde_json::Deserializer::from_slice(body);
-        let seed = Seed { facts: self, key, path: 0, depth: 0, is_value: true };
-        let whole = seed.deserialize(&mut json).is_ok();
+        let mut reader = Reader::new(body, false);
+        let whole = reader.next().and_then(|token| self.value(key, &mut reader, token, At::default())).is_ok();
         self.tidy();
         // What a cut body has shown until then is as good.
         whole || !self.keys.is_empty()
@@ -70,16 +68,70 @@ impl BodyFacts {
         }
     }
 
-    fn value(&mut self, key: &ValueKey, bytes: &[u8]) {
+    /// Reads the value that begins with `token`.
+    fn value(&mut self, key: &ValueKey, reader: &mut Reader<'_>, token: Token<'_>, at: At) -> Result<(), Stop> {
+        if at.depth > VALUE_DEPTH {
+            return reader.skip(token);
+        }
+        match token {
+            Token::String(text) if at.is_value => {
+                let text = text.decoded();
+                if is_candidate_value(&text) {
+                    self.keep(key, text.as_bytes());
+                }
+            }
+            // Of several digits; JSON writes no zeros before a number.
+            Token::Number(text) if text.len() > 1 && is_whole(text) => self.keep(key, text.as_bytes()),
+            Token::Array => {
+                if reader.depth() > NESTING {
+                    return Err(Stop::Bad);
+                }
+                let inside = At { path: mix(at.path, 1), ..at };
+                let mut items = 0;
+                loop {
+                    match reader.next()? {
+                        Token::ArrayEnd => return Ok(()),
+                        token if items < ITEMS => self.value(key, reader, token, inside)?,
+                        token => reader.skip(token)?,
+                    }
+                    items += 1;
+                }
+            }
+            Token::Object => {
+                if reader.depth() > NESTING {
+                    return Err(Stop::Bad);
+                }
+                while let Token::Key(name) = reader.next()? {
+                    let name = name.decoded();
+                    let path = mix(at.path, key.hash(name.as_bytes()));
+                    if at.depth < DEPTH && self.keys.len() < KEPT {
+                        self.keys.push(path);
+                    }
+                    let is_value = !names_a_kind(&name);
+                    let token = reader.next()?;
+                    self.value(key, reader, token, At { path, depth: at.depth + 1, is_value })?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, key: &ValueKey, bytes: &[u8]) {
         if self.values.len() < KEPT {
             self.values.push(key.hash(bytes));
         }
     }
 }
 
-struct Seed<'a> {
-    facts: &'a mut BodyFacts,
-    key: &'a ValueKey,
+/// Is it a whole number that 64 bits hold, without a sign?
+fn is_whole(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() < 20 || text.parse::<u64>().is_ok())
+}
+
+/// Where in a body.
+#[derive(Clone, Copy, Debug)]
+struct At {
     /// Hash of the key path so far.
     path: u64,
     depth: usize,
@@ -87,99 +139,9 @@ struct Seed<'a> {
     is_value: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.depth > VALUE_DEPTH {
-            return deserializer.deserialize_ignored_any(IgnoredAny).map(|_| ());
-        }
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = (u64, bool);
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(u64, bool), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-struct Key<'a>(&'a ValueKey);
-
-impl Visitor<'_> for Key<'_> {
-    type Value = (u64, bool);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(u64, bool), E> {
-        Ok((self.0.hash(text.as_bytes()), !names_a_kind(text)))
-    }
-}
-
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        if number > 9 {
-            self.facts.value(self.key, number.to_string().as_bytes());
-        }
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        if self.is_value && is_candidate_value(text) {
-            self.facts.value(self.key, text.as_bytes());
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let path = mix(self.path, 1);
-        for _ in 0..ITEMS {
-            let (facts, key) = (&mut *self.facts, self.key);
-            let seed = Seed { facts, key, path, depth: self.depth, is_value: self.is_value };
-            if items.next_element_seed(seed)?.is_none() {
-                return Ok(());
-            }
-        }
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while let Some((name, is_value)) = entries.next_key_seed(Key(self.key))? {
-            let path = mix(self.path, name);
-            if self.depth < DEPTH && self.facts.keys.len() < KEPT {
-                self.facts.keys.push(path);
-            }
-            let (facts, key) = (&mut *self.facts, self.key);
-            entries.next_value_seed(Seed { facts, key, path, depth: self.depth + 1, is_value })?;
-        }
-        Ok(())
+impl Default for At {
+    fn default() -> Self {
+        At { path: 0, depth: 0, is_value: true }
     }
 }
 

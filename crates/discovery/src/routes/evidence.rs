@@ -60,6 +60,9 @@ impl BodyKind {
     /// The class of a media type.
     pub fn of(content_type: Option<&[u8]>) -> BodyKind {
         let Some(content_type) = content_type else { return BodyKind::None };
+        if content_type == b"application/json" {
+            return BodyKind::Json;
+        }
         let end = content_type.iter().position(|byte| *byte == b';').unwrap_or(content_type.len());
         let name = content_type.get(..end).unwrap_or_default().trim_ascii();
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
@@ -145,5 +148,13 @@ pub(crate) const METHODS: [&str; 21] = [
 
 /// Number of a method in [`METHODS`].
 pub(crate) fn method_number(method: &[u8]) -> u8 {
-    METHODS.iter().position(|name| name.as_bytes() == method).unwrap_or(METHODS.len() - 1) as u8
+    match method {
+        // Nearly all requests have these.
+        b"GET" => 0,
+        b"POST" => 1,
+        b"PUT" => 2,
+        b"DELETE" => 3,
+        b"PATCH" => 4,
+        _ => METHODS.iter().position(|name| name.as_bytes() == method).unwrap_or(METHODS.len() - 1) as u8,
+    }
 }

@@ -26,6 +26,7 @@ mod pinned;
 mod pins;
 mod profile;
 mod score;
+mod segments;
 mod shape;
 mod sketch;
 mod templates;
@@ -95,6 +96,7 @@ pub struct Routes {
     services: BTreeMap<Box<[u8]>, Tree>,
     counters: Counters,
     scratch: feed::Scratch,
+    segments: segments::Segments,
 }
 
 /// Did the server say that the request reached something? Also WebSockets.
@@ -119,7 +121,13 @@ pub struct Snapshot {
 impl Routes {
     /// Nothing learnt.
     pub fn new(config: Config) -> Routes {
-        Routes { config, services: BTreeMap::new(), counters: Counters::default(), scratch: feed::Scratch::default() }
+        Routes {
+            config,
+            services: BTreeMap::new(),
+            counters: Counters::default(),
+            scratch: feed::Scratch::default(),
+            segments: segments::Segments::new(config.key),
+        }
     }
 
     /// The key of the hashes in [`Evidence`].
@@ -155,17 +163,18 @@ impl Routes {
             BodyKind::None if evidence.method == b"OPTIONS" => return self.counters.preflights += 1,
             _ => {}
         }
-        if !self.services.contains_key(evidence.service) {
-            if self.services.len() >= self.config.services {
-                self.counters.services_left_out += 1;
-                return;
-            }
-            let tree = Tree::new(self.config.limits, self.config.hash_seed);
-            self.services.insert(evidence.service.into(), tree);
+        if let Some(tree) = self.services.get_mut(evidence.service) {
+            self.counters.learnt += 1;
+            tree.observe(evidence, &mut self.segments);
+            return;
         }
-        let Some(tree) = self.services.get_mut(evidence.service) else { return };
+        if self.services.len() >= self.config.services {
+            self.counters.services_left_out += 1;
+            return;
+        }
         self.counters.learnt += 1;
-        tree.observe(evidence, &self.config.key);
+        let tree = Tree::new(self.config.limits, self.config.hash_seed);
+        self.services.entry(evidence.service.into()).or_insert(tree).observe(evidence, &mut self.segments);
     }
 
     /// Adds what another has learnt. Below the bounds the order does not matter.
@@ -240,6 +249,7 @@ impl Routes {
             services: services.map(|(service, stored)| (service, restored(stored))).collect(),
             counters: snapshot.counters,
             scratch: feed::Scratch::default(),
+            segments: segments::Segments::new(config.key),
         }
     }
 }

@@ -174,7 +174,10 @@ fn plain_shape(segment: &[u8]) -> Shape {
         return shape;
     }
     if let Ok(text) = std::str::from_utf8(segment) {
-        if len >= 7 && text.parse::<std::net::IpAddr>().is_ok() {
+        if len >= 7
+            && segment.iter().any(|byte| matches!(byte, b'.' | b':'))
+            && text.parse::<std::net::IpAddr>().is_ok()
+        {
             return Shape::Address;
         }
         if let Some((user, host)) = text.split_once('@')

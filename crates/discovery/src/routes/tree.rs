@@ -10,10 +10,10 @@ use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{BodyKind, Evidence, method_number, status_bit};
+use super::segments::{Segment, Segments};
 use super::shape::{SEGMENTS, Shape, canonical_segment, shape_of};
 use super::sketch::{Distinct, Keys, Seen, mix};
 use super::words::Traits;
-use crate::schema::ValueKey;
 
 pub(crate) type NodeId = u32;
 pub(crate) const ROOT: NodeId = 0;
@@ -198,6 +198,11 @@ impl Node {
     }
 }
 
+/// Canonical text is ASCII.
+fn ascii(text: &[u8]) -> &str {
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
 fn name(shape: Shape, text: &str) -> String {
     if shape == Shape::Word { text.to_owned() } else { format!("{{{shape:?}}}{text}") }
 }
@@ -231,7 +236,6 @@ pub(crate) struct Tree {
     pub(crate) overflow: u64,
     /// Requests not learnt from, as the tree is full or the path too long.
     pub(crate) left_out: u64,
-    text: Vec<u8>,
     /// Hashes of paths met lately and the nodes they lead to, so that what is asked again and again costs little. Empty until
     /// there is something to remember, and again when nodes move.
     recent: Vec<(u64, NodeId)>,
@@ -264,7 +268,6 @@ impl Tree {
             seen: None,
             overflow: 0,
             left_out: 0,
-            text: Vec::new(),
             recent: Vec::new(),
         }
     }
@@ -312,7 +315,7 @@ impl Tree {
     }
 
     /// Learns from a successful answer.
-    pub(crate) fn observe(&mut self, evidence: &Evidence<'_>, key: &ValueKey) {
+    pub(crate) fn observe(&mut self, evidence: &Evidence<'_>, segments: &mut Segments) {
         // A body says something about the segments too.
         let remembers = evidence.response_keys.is_none() && evidence.values.is_empty();
         let hash = if remembers { self.hasher.hash_one(evidence.path) } else { 0 };
@@ -324,7 +327,7 @@ impl Tree {
             self.node_mut(node).leaf(method_number(evidence.method)).add(evidence);
             return;
         }
-        let node = self.walk(evidence, key);
+        let node = self.walk(evidence, segments);
         if let (true, Some(node)) = (remembers, node) {
             self.recent.resize(RECENT, (0, NONE));
             self.recent[place] = (hash, node);
@@ -333,29 +336,27 @@ impl Tree {
     }
 
     /// Goes down the path of a transaction, and learns from it on the way. Gives where it ended.
-    fn walk(&mut self, evidence: &Evidence<'_>, key: &ValueKey) -> Option<NodeId> {
-        let segments = || evidence.path.split(|&byte| byte == b'/').filter(|raw| !raw.is_empty());
-        if segments().nth(SEGMENTS).is_some() || self.is_full() {
+    fn walk(&mut self, evidence: &Evidence<'_>, segments: &mut Segments) -> Option<NodeId> {
+        let raws = || evidence.path.split(|&byte| byte == b'/').filter(|raw| !raw.is_empty());
+        // Hardly any path has that many slashes.
+        let is_long = evidence.path.iter().filter(|&&byte| byte == b'/').count() >= SEGMENTS;
+        if (is_long && raws().nth(SEGMENTS).is_some()) || self.is_full() {
             self.left_out += 1;
             return None;
         }
+        let key = *segments.key();
         let has_body = evidence.response_keys.is_some();
-        let mut text = std::mem::take(&mut self.text);
         let (mut node, mut place) = (ROOT, 0);
-        for raw in segments() {
-            canonical_segment(raw, &mut text);
+        for raw in raws() {
+            let Segment { text, shape, stem, hash: value_hash } = segments.read(raw);
             if text.is_empty() {
                 continue;
             }
-            let (shape, stem) = shape_of(&text);
-            // Canonical text is ASCII.
-            let whole = std::str::from_utf8(&text).unwrap_or_default();
-            let (value, ending) = whole.split_at_checked(stem).unwrap_or((whole, ""));
-            let value_hash = key.hash(value.as_bytes());
+            let (value, ending) = text.split_at_checked(stem).unwrap_or((text, b""));
             let hash = match (shape, ending) {
                 (Shape::Word, _) => value_hash,
-                (_, "") => 0,
-                _ => key.hash(ending.as_bytes()),
+                (_, b"") => 0,
+                _ => key.hash(ending),
             };
             let label = Label { shape, hash };
             let lot = mix(value_hash, evidence.lot);
@@ -365,25 +366,27 @@ impl Tree {
             entry.bodies = entry.bodies.saturating_add(u32::from(has_body));
             let echoes = has_body && evidence.values.contains(&value_hash);
             entry.echoes = entry.echoes.saturating_add(u32::from(echoes));
+            let is_first = entry.values.is_none();
             if entry.label != label || shape.is_value() {
-                let is_first = entry.values.is_none();
                 let values = entry.values.get_or_insert_default();
                 if is_first && entry.label.shape != Shape::Overflow {
-                    values.only = Some(value.into());
+                    values.only = Some(ascii(value).into());
                 }
                 values.distinct.add(value_hash);
-                if values.distinct.count() > 1 {
+                if values.only.is_some() && values.distinct.count() > 1 {
                     values.only = None;
                 }
             }
             if entry.label == label && entry.text.is_empty() {
-                entry.text = if shape == Shape::Word { whole.into() } else { ending.into() };
-                entry.traits = Traits::of(&entry.text);
+                let kept = if shape == Shape::Word { text } else { ending };
+                if !kept.is_empty() || is_first {
+                    entry.text = ascii(kept).into();
+                    entry.traits = Traits::of(&entry.text);
+                }
                 entry.listed = mix(place, value_hash);
             }
             place = mix(place, if shape == Shape::Word { value_hash } else { shape as u64 });
         }
-        self.text = text;
         self.node_mut(node).leaf(method_number(evidence.method)).add(evidence);
         if !evidence.values.is_empty() {
             let seen = self.seen.get_or_insert_with(|| Box::new(Seen::new()));

@@ -86,6 +86,10 @@ impl Format {
         if matches!(text, "true" | "false") {
             return Format::Boolean;
         }
+        // Most texts: whatever else has a format has one of these bytes, but for a UUID.
+        if bytes.len() != 36 && !bytes.iter().any(|byte| matches!(byte, b'0'..=b'9' | b':' | b'@' | b'.')) {
+            return Format::Plain;
+        }
         if (first.is_ascii_digit() || matches!(first, b'-' | b'+'))
             && let Some(format) = number(bytes).or_else(|| date_or_time(bytes))
         {

@@ -48,11 +48,7 @@ impl ValueKey {
         for word in words {
             take(u64::from_le_bytes(*word));
         }
-        let mut last = [0; 8];
-        for (to, from) in last.iter_mut().zip(tail) {
-            *to = *from;
-        }
-        take(u64::from_le_bytes(last) | (bytes.len() as u64) << 56);
+        take(little_endian(bytes, tail) | (bytes.len() as u64) << 56);
         v[2] ^= 0xff;
         for _ in 0..3 {
             round(&mut v);
@@ -61,6 +57,20 @@ impl ValueKey {
     }
 }
 
+/// The number that fewer than eight bytes at the end of `bytes` are, the first one lowest.
+fn little_endian(bytes: &[u8], tail: &[u8]) -> u64 {
+    // The last eight bytes at once, those before the tail shifted out.
+    if let (Some(last), 1..) = (bytes.last_chunk::<8>(), tail.len()) {
+        return u64::from_le_bytes(*last) >> (64 - 8 * (tail.len() & 7));
+    }
+    let mut last = [0; 8];
+    for (to, from) in last.iter_mut().zip(tail) {
+        *to = *from;
+    }
+    u64::from_le_bytes(last)
+}
+
+#[inline(always)]
 fn round(v: &mut [u64; 4]) {
     let [a, b, c, d] = v;
     *a = a.wrapping_add(*b);

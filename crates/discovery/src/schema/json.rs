@@ -102,6 +102,27 @@ pub enum Stop {
     Bad,
 }
 
+/// Bytes before the first quote, backslash or control character, or all.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The highest bit of each byte that is zero; below the first one found no other byte has it.
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let quote = zero(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (quote | backslash | control) & HIGH;
+        if found != 0 {
+            return number * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\') || *byte < b' ';
+    words.len() * 8 + tail.iter().position(ends).unwrap_or(tail.len())
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// A value.
@@ -356,7 +377,7 @@ impl<'a> Reader<'a> {
         let ended = if self.bad_tail { Stop::Bad } else { Stop::Cut };
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
-            at += rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ').unwrap_or(rest.len());
+            at += plain_len(rest);
             match (bytes.get(at), bytes.get(at + 1)) {
                 (Some(b'"'), _) => break,
                 (None, _) | (Some(b'\\'), None) => return Err(ended),

@@ -184,7 +184,12 @@ impl Shape {
     pub(super) fn add_number(&mut self, text: &str) {
         let kind =
             if text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) { Type::Number } else { Type::Integer };
-        self.add_magnitude(kind, magnitude(text.parse().unwrap_or(0.0)));
+        // Short whole numbers are what most are; exact in either way.
+        let size = match text.parse::<u64>() {
+            Ok(number) if text.len() <= 12 => (u64::BITS - number.leading_zeros()) as i8,
+            _ => magnitude(text.parse().unwrap_or(0.0)),
+        };
+        self.add_magnitude(kind, size);
     }
 
     pub(super) fn add_magnitude(&mut self, kind: Type, size: i8) {
@@ -197,8 +202,11 @@ impl Shape {
     pub(super) fn add_text(&mut self, text: &str, key: Option<&ValueKey>) {
         self.count_one(Type::String);
         let format = Format::of(text);
+        let is_open = self.text.as_ref().is_some_and(|texts| texts.open);
         let member = match key {
-            Some(key) if format == Format::Plain && is_member(text) => Some(key.hash(text.as_bytes()) as u32),
+            Some(key) if !is_open && format == Format::Plain && is_member(text) => {
+                Some(key.hash(text.as_bytes()) as u32)
+            }
             _ => None,
         };
         let len = u32::try_from(text.len()).unwrap_or(u32::MAX);

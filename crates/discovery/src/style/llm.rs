@@ -60,8 +60,12 @@ enum Proof {
 pub(super) fn classify(facts: &Facts<'_>, marks: &Marks<'_>) -> Option<Classified> {
     let path = facts.path.strip_suffix(b"/").unwrap_or(facts.path);
     // Quick no for nearly every path.
-    let last = path.iter().rposition(|&byte| byte == b'/').and_then(|slash| path.get(slash + 1..))?;
-    if !LAST.contains(&last) && !last.contains(&b':') {
+    let last = memchr::memrchr(b'/', path).and_then(|slash| path.get(slash + 1..))?;
+    let may_be = match last.first() {
+        Some(b'b' | b'c' | b'e' | b'g' | b'i' | b'm' | b'p' | b'r' | b's' | b't') => LAST.contains(&last),
+        _ => false,
+    };
+    if !may_be && memchr::memchr(b':', last).is_none() {
         return None;
     }
     let guess = guess(facts, marks, std::str::from_utf8(path).ok()?)?;

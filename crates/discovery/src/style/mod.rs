@@ -369,6 +369,9 @@ fn may_hold(text: &[u8], word: &[u8]) -> bool {
 }
 
 fn is_event_stream(content_type: &[u8]) -> bool {
+    if content_type == b"application/json" {
+        return false;
+    }
     let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
