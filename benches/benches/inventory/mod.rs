@@ -15,6 +15,10 @@ use umbra_wire::{Packet, Timestamp};
 
 /// Endpoints of one service.
 const PER_SERVICE: usize = 1_000;
+/// Transactions of each endpoint before it is measured: by then some are looked at and most are not.
+const ROUNDS: usize = 24;
+/// Clients of each endpoint.
+const CLIENTS: usize = 8;
 /// Bytes that 20,000 endpoints may hold, with the schemas of what was looked at.
 const MOST_BYTES: usize = 50 << 20;
 
@@ -24,7 +28,7 @@ pub(crate) fn inventory(c: &mut Criterion) {
     for endpoints in [100, 2_000, 20_000] {
         let before = held_bytes();
         let mut seen = Seen::new();
-        for round in 0..4 {
+        for round in 0..ROUNDS {
             (0..endpoints).for_each(|number| seen.show(number, round));
         }
         let held = held_bytes().saturating_sub(before);
@@ -36,7 +40,7 @@ pub(crate) fn inventory(c: &mut Criterion) {
             b.iter(|| {
                 // One after another far apart, as traffic comes.
                 number = (number + 7_919) % endpoints;
-                seen.show(black_box(number), 4);
+                seen.show(black_box(number), ROUNDS);
             });
         });
     }
@@ -88,29 +92,36 @@ impl Seen {
 
     /// Shows a transaction of the endpoint with this number.
     fn show(&mut self, number: usize, round: usize) {
-        const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 124\r\n\r\n\
+        const FOUND: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 124\r\n\r\n\
             {\"id\":4711,\"name\":\"Some name\",\"status\":\"open\",\"created\":\"2026-03-02T09:00:00Z\",\"tags\":[\"a\",\"b\"],\"owner\":{\"id\":42,\"me\":true}}";
+        const LACKING: &[u8] =
+            b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n\
+            {\"error\":\"not_found\",\"code\":\"E404\"}";
         use std::io::Write as _;
         self.request.clear();
-        let (service, word) = (number / PER_SERVICE, word(number % PER_SERVICE));
+        let (service, word, id) = (number / PER_SERVICE, word(number % PER_SERVICE), round * 7_001 + 100);
         write!(
             self.request,
-            "GET /api/v1/{word}/{} HTTP/1.1\r\nHost: s{service}.made.example\r\n\r\n",
-            round * 7_001 + 100
+            "GET /api/v1/{word}/{id}?page={round}&sort=name HTTP/1.1\r\nHost: s{service}.made.example\r\n\
+             Authorization: Bearer eyJhbGciOi.e30.x\r\nX-Tenant: t{}\r\n\r\n",
+            round % 3
         )
         .unwrap();
+        let response = if round % 8 == 7 { LACKING } else { FOUND };
         self.time += 1_000_003;
         let time = Timestamp(self.time);
+        let answered = Timestamp(self.time + 1_000_000 * (1 + number as u64 % 4) + 100_000 * round as u64);
         self.connection.handle_data(&mut self.engine, Direction::ToServer, time, &self.request);
-        self.connection.handle_data(&mut self.engine, Direction::ToClient, time, RESPONSE);
+        self.connection.handle_data(&mut self.engine, Direction::ToClient, answered, response);
         while let Some(transaction) = self.engine.poll_transaction() {
             let request = transaction.request.as_ref().unwrap();
-            let (host, path) = (request.authority().unwrap(), request.target().unwrap());
+            let (host, target) = (request.authority().unwrap(), request.target().unwrap());
+            let (path, query) = target.split_at(target.iter().position(|&byte| byte == b'?').unwrap());
             self.endpoints.observe(&Observation {
                 host,
                 method: request.method(),
                 path: Some(path),
-                client: 1,
+                client: (round % CLIENTS) as u64,
                 client_inside: true,
                 server: (IpAddr::V4(Ipv4Addr::LOCALHOST), 80),
                 time,
@@ -119,7 +130,8 @@ impl Seen {
                 transaction: &transaction,
             });
             let lot = self.time.rotate_left(32);
-            let sighting = Sighting { host, path, query: None, lot, bodies: true, transaction: &transaction };
+            let sighting =
+                Sighting { host, path, query: Some(&query[1..]), lot, bodies: true, transaction: &transaction };
             self.routes.observe_transaction(&sighting);
             self.engine.recycle(transaction);
         }

@@ -1,5 +1,7 @@
 //! How many distinct clients: a bounded, mergeable sketch.
 
+use crate::room::make_room;
+
 /// Hashes kept: exact up to here, then registers, which take no more memory than these.
 const FEW: usize = 1024;
 
@@ -43,6 +45,7 @@ impl Clients {
             Kept::Hashes(hashes) => {
                 let Err(place) = hashes.binary_search(&hash) else { return };
                 if hashes.len() < FEW {
+                    make_room(hashes);
                     hashes.insert(place, hash);
                     return;
                 }

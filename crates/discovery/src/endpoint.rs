@@ -11,6 +11,7 @@ use crate::endpoint_key::{EndpointKey, split_operation};
 use crate::latency::Latency;
 use crate::learnt::Learnt;
 use crate::origin::Origin;
+use crate::room::make_room;
 use crate::routes;
 use crate::style::Style;
 use crate::version::Versions;
@@ -202,7 +203,10 @@ impl Endpoint {
     pub(crate) fn count_status(&mut self, status: u16, count: u64) {
         match self.statuses.binary_search_by_key(&status, |(status, _)| *status) {
             Ok(place) => self.statuses[place].1 += count,
-            Err(place) if self.statuses.len() < STATUSES => self.statuses.insert(place, (status, count)),
+            Err(place) if self.statuses.len() < STATUSES => {
+                make_room(&mut self.statuses);
+                self.statuses.insert(place, (status, count));
+            }
             Err(_) => self.other_statuses += count,
         }
     }

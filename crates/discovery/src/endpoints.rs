@@ -18,6 +18,7 @@ use crate::endpoint::{Endpoint, Template};
 use crate::endpoint_key::{EndpointKey, Settled, split_operation};
 use crate::hosts::{self, Hosts};
 use crate::learnt::Learnt;
+use crate::room::make_room;
 use crate::route;
 use crate::routes::{BodyKind, Pins, Segments, Templates};
 use crate::sampling::{Memory, SamplingConfig, level};
@@ -178,6 +179,8 @@ pub struct Endpoints {
     hosts: Hosts,
     definitions: Definitions,
     segments: Segments,
+    /// Slots whose schemas are not packed, in the order in which they were opened.
+    open: VecDeque<u32>,
     key: Vec<u8>,
     route: Vec<u8>,
 }
@@ -194,6 +197,7 @@ impl Endpoints {
             hosts: Hosts::new(config.hosts_per_client, hasher.clone()),
             definitions: Definitions::default(),
             segments: Segments::default(),
+            open: VecDeque::new(),
             config,
             hasher,
             table: HashTable::new(),
@@ -287,7 +291,9 @@ impl Endpoints {
         if confirms && let Some((place, version)) = version::asked(&facts, version_field) {
             endpoint.versions.add(place, version, 1, observation.time.nanos());
         }
+        let was_open = is_open(endpoint);
         learn(endpoint, &facts, &found, observation, &self.config);
+        let is_opened = !was_open && is_open(endpoint);
         if self.config.keep_definitions && confirms {
             self.definitions.observe(endpoint.host(), endpoint.route(), &facts, observation.time.nanos());
         }
@@ -300,6 +306,9 @@ impl Endpoints {
                 self.unconfirmed_len -= 1;
                 *self.confirmed.entry(self.hasher.hash_one(observation.host)).or_default() += 1;
             }
+        }
+        if is_opened {
+            self.note_open(slot);
         }
         match self.slots.get(slot as usize) {
             Some(Some(endpoint)) => Observed {
@@ -348,8 +357,13 @@ impl Endpoints {
         if theirs.confirmed && !endpoint.confirmed {
             self.unconfirmed_len -= 1;
         }
+        let was_open = is_open(endpoint);
         endpoint.merge(theirs);
-        Some(endpoint.id)
+        let id = endpoint.id;
+        if !was_open && is_open(endpoint) {
+            self.note_open(slot);
+        }
+        Some(id)
     }
 
     /// The same endpoints under the templates that are pinned, or else those of `templates`, where one has their place; what comes
@@ -490,6 +504,17 @@ impl Endpoints {
         *held += 1;
     }
 
+    /// The schemas of this slot were opened: those opened longest ago are packed.
+    fn note_open(&mut self, slot: u32) {
+        if self.open.len() >= OPEN
+            && let Some(oldest) = self.open.pop_front()
+            && let Some(Some(Endpoint { learnt: Some(learnt), .. })) = self.slots.get_mut(oldest as usize)
+        {
+            learnt.pack();
+        }
+        self.open.push_back(slot);
+    }
+
     fn keep_odd_method(&mut self, method: &[u8]) -> bool {
         if self.odd_methods.iter().any(|known| known == method) {
             return true;
@@ -548,6 +573,7 @@ impl Endpoints {
                 slot
             }
             None => {
+                make_room(&mut self.slots);
                 self.slots.push(Some(endpoint));
                 (self.slots.len() - 1) as u32
             }
@@ -588,6 +614,13 @@ impl Endpoints {
 
 /// An endpoint that no success has confirmed is forgotten after a day without a request, nanoseconds (F074).
 const UNCONFIRMED_LIFE: u64 = 24 * 3600 * 1_000_000_000;
+
+/// Endpoints whose schemas are held open to be added to; those of others are packed. One takes some kilobytes.
+const OPEN: usize = 256;
+
+fn is_open(endpoint: &Endpoint) -> bool {
+    endpoint.learnt.as_ref().is_some_and(|learnt| learnt.is_open())
+}
 
 /// Has an operator named the host? The port does not matter.
 fn is_known(known: &[Pattern], host: &str) -> bool {

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::room::make_room;
 use crate::sampling::SamplingConfig;
-use crate::schema::Schemas;
+use crate::schema::{Held, Schemas};
 use crate::sockets::Sockets;
 use crate::style::Classified;
 
@@ -76,7 +77,7 @@ pub struct Learnt {
 struct Look {
     level: u8,
     transactions: u32,
-    schemas: Schemas,
+    schemas: Held,
 }
 
 /// What the calls of a GraphQL, RPC or language model endpoint have shown.
@@ -132,8 +133,18 @@ impl Learnt {
     /// Parameters and bodies, of all that was looked at.
     pub fn schemas(&self) -> Schemas {
         let mut all = Schemas::default();
-        self.looks.iter().for_each(|look| all.merge(&look.schemas));
+        self.looks.iter().for_each(|look| look.schemas.add_to(&mut all));
         all
+    }
+
+    /// Takes few bytes from here on, until it is looked at or merged again.
+    pub fn pack(&mut self) {
+        self.looks.iter_mut().for_each(|look| look.schemas.pack());
+    }
+
+    /// Takes more than few bytes: see [`pack`](Self::pack).
+    pub(crate) fn is_open(&self) -> bool {
+        self.looks.iter().any(|look| look.schemas.is_open())
     }
 
     /// Counts a transaction of this level; gives where its schemas go, if it is looked at.
@@ -146,15 +157,15 @@ impl Learnt {
         look.transactions = look.transactions.saturating_add(1);
         self.fit();
         let place = self.looks.binary_search_by_key(&level, |look| look.level).ok()?;
-        self.looks.get_mut(place).map(|look| &mut look.schemas)
+        self.looks.get_mut(place).map(|look| look.schemas.open())
     }
 
     fn look_at(&mut self, level: u8) -> &mut Look {
         let place = match self.looks.binary_search_by_key(&level, |look| look.level) {
             Ok(place) => place,
             Err(place) => {
-                self.looks.reserve_exact(1);
-                self.looks.insert(place, Look { level, transactions: 0, schemas: Schemas::default() });
+                make_room(&mut self.looks);
+                self.looks.insert(place, Look { level, transactions: 0, schemas: Held::default() });
                 place
             }
         };
@@ -218,8 +229,12 @@ impl Learnt {
         self.looks.retain(|look| look.level >= level);
         for theirs in other.looks.iter().filter(|look| look.level >= level) {
             let ours = self.look_at(theirs.level);
+            if ours.transactions == 0 {
+                ours.schemas.clone_from(&theirs.schemas);
+            } else {
+                theirs.schemas.add_to(ours.schemas.open());
+            }
             ours.transactions = ours.transactions.saturating_add(theirs.transactions);
-            ours.schemas.merge(&theirs.schemas);
         }
         self.fit();
         match (&mut self.calls, &other.calls) {
@@ -270,6 +285,7 @@ impl Calls {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::{Exchange, Sample, ValueKey};
 
     #[test]
     fn names_are_the_same_in_any_order() {
@@ -285,5 +301,36 @@ mod tests {
         all.iter().skip(1).step_by(2).for_each(|name| odd.insert(name));
         merged.merge(&odd);
         assert_eq!(merged, one);
+    }
+
+    #[test]
+    fn packing_now_and_then_changes_nothing() {
+        let key = ValueKey::new([3, 4]);
+        let config = SamplingConfig { first: 20, every: 64 };
+        let (mut open, mut packed) = (Learnt::new(config), Learnt::new(config));
+        let (mut halves, mut other) = (Learnt::new(config), Learnt::new(config));
+        for number in 0..300_u32 {
+            let level = (number.wrapping_mul(0x9e37_79b9) >> 7).trailing_zeros() as u8 / 2;
+            let body = format!("{{\"id\":{number},\"kind\":\"k{}\",\"f{}\":[true]}}", number % 5, number % 11);
+            let sample = Some(Sample { bytes: body.as_bytes(), cut: false });
+            let exchange = Exchange { query: Some(b"a=1"), status: 200, response_body: sample, ..Exchange::default() };
+            for learnt in [&mut open, &mut packed, if number % 3 == 0 { &mut halves } else { &mut other }] {
+                if let Some(schemas) = learnt.look(level) {
+                    schemas.add(&exchange, &key);
+                }
+            }
+            if number % 7 == 0 {
+                packed.pack();
+                other.pack();
+            }
+        }
+        assert!(open.is_open());
+        assert_eq!(open, packed);
+        packed.pack();
+        assert!(!packed.is_open());
+        assert_eq!(open, packed);
+        assert_eq!(open.schemas(), packed.schemas());
+        halves.merge(&other);
+        assert_eq!(halves, open);
     }
 }

@@ -23,6 +23,7 @@ mod hosts;
 mod latency;
 pub mod learnt;
 mod origin;
+mod room;
 pub mod route;
 pub mod routes;
 mod sampling;

@@ -35,8 +35,9 @@ impl Keys {
                 }
             }
             Err(place) => {
-                self.kept.insert(place, (hash, count));
-                self.kept.truncate(Self::KEPT);
+                // Before it grows: to double for one that goes at once would be a waste.
+                self.kept.truncate(Self::KEPT - 1);
+                self.kept.insert(place.min(self.kept.len()), (hash, count));
             }
         }
     }
@@ -86,8 +87,8 @@ impl Distinct {
             return;
         }
         if let Err(place) = self.smallest.binary_search(&hash) {
-            self.smallest.insert(place, hash);
-            self.smallest.truncate(Self::KEPT);
+            self.smallest.truncate(Self::KEPT - 1);
+            self.smallest.insert(place.min(self.smallest.len()), hash);
         }
     }
 

@@ -14,6 +14,7 @@ use super::segments::{Segment, Segments};
 use super::shape::{SEGMENTS, Shape, canonical_segment, shape_of};
 use super::sketch::{Distinct, Keys, Seen, mix};
 use super::words::Traits;
+use crate::room::make_room;
 
 pub(crate) type NodeId = u32;
 pub(crate) const ROOT: NodeId = 0;
@@ -172,6 +173,7 @@ impl Node {
     fn leaf(&mut self, method: u8) -> &mut Leaf {
         let place = self.leaves.partition_point(|leaf| leaf.method < method);
         if self.leaves.get(place).is_none_or(|leaf| leaf.method != method) {
+            make_room(&mut self.leaves);
             self.leaves.insert(place, Leaf { method, ..Leaf::default() });
         }
         &mut self.leaves[place]
@@ -438,6 +440,7 @@ impl Tree {
                 id
             }
             None => {
+                make_room(&mut self.nodes);
                 self.nodes.push(node);
                 (self.nodes.len() - 1) as NodeId
             }

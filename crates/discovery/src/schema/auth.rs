@@ -33,7 +33,7 @@ pub enum Credential {
 #[serde(default)]
 pub struct Auth {
     /// By kind, with the requests that had it.
-    kinds: Vec<(Credential, u32)>,
+    pub(super) kinds: Vec<(Credential, u32)>,
     /// Requests in which nothing looked like a credential, not even remotely.
     pub anonymous: u32,
 }

@@ -38,6 +38,21 @@ pub enum Syntax {
     Opaque,
 }
 
+impl Syntax {
+    /// All of them, in their order.
+    pub(super) const ALL: [Syntax; Syntax::Opaque as usize + 1] = [
+        Syntax::Json,
+        Syntax::JsonLines,
+        Syntax::EventStream,
+        Syntax::Xml,
+        Syntax::Form,
+        Syntax::Multipart,
+        Syntax::Protobuf,
+        Syntax::Grpc,
+        Syntax::Opaque,
+    ];
+}
+
 /// The schema of bodies of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {

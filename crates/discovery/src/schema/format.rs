@@ -53,6 +53,29 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them, in their order.
+    pub(super) const ALL: [Format; Format::Binary as usize + 1] = [
+        Format::Empty,
+        Format::Plain,
+        Format::Uuid,
+        Format::DateTime,
+        Format::Date,
+        Format::Time,
+        Format::Duration,
+        Format::Email,
+        Format::Uri,
+        Format::Ipv4,
+        Format::Ipv6,
+        Format::Mac,
+        Format::Jwt,
+        Format::Hex,
+        Format::Base64,
+        Format::Integer,
+        Format::Number,
+        Format::Boolean,
+        Format::Binary,
+    ];
+
     /// The `format` of JSON Schema and OpenAPI, where there is one; own names for the others; `None` for no format.
     pub const fn name(self) -> Option<&'static str> {
         Some(match self {

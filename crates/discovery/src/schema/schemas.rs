@@ -8,6 +8,7 @@ use super::body::{Schema, Syntax};
 use super::hash::ValueKey;
 use super::shape::Object;
 use super::{form, media_type, sniff, syntax};
+use crate::room::make_room;
 
 /// Media types kept of one endpoint for requests, and for each status class of responses.
 pub const MEDIA_TYPES: usize = 6;
@@ -76,7 +77,7 @@ pub struct Schemas {
     #[serde(default)]
     pub auth: Auth,
     /// By place, rank and media type.
-    bodies: Vec<Bodies>,
+    pub(super) bodies: Vec<Bodies>,
     /// Bodies of media types past [`MEDIA_TYPES`].
     pub other: u32,
 }
@@ -162,6 +163,7 @@ impl Schemas {
                     self.other = self.other.saturating_add(dropped.schema.bodies);
                 }
                 let schema = Schema::default();
+                make_room(&mut self.bodies);
                 self.bodies.insert(at, Bodies { place, media_type: media_type.into(), syntax, schema });
                 at
             }

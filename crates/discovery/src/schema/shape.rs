@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::format::Format;
 use super::hash::ValueKey;
 use super::name::is_name;
+use crate::room::make_room;
 
 /// Properties of one object; past it they are taken together as additional ones (F066, F073).
 pub const PROPERTIES: usize = 512;
@@ -59,16 +60,16 @@ impl Type {
 pub struct Shape {
     /// Values by type; a count stays at its largest.
     #[serde(rename = "n")]
-    counts: [u32; 7],
+    pub(super) counts: [u32; 7],
     /// Smallest and largest number, as [`magnitude`]s.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
-    range: Option<(i8, i8)>,
+    pub(super) range: Option<(i8, i8)>,
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    text: Option<Box<Texts>>,
+    pub(super) text: Option<Box<Texts>>,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    array: Option<Box<Items>>,
+    pub(super) array: Option<Box<Items>>,
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
-    object: Option<Box<Object>>,
+    pub(super) object: Option<Box<Object>>,
 }
 
 /// What was seen of texts.
@@ -124,16 +125,16 @@ pub struct Property {
 pub struct Object {
     /// Objects seen to their end.
     #[serde(rename = "w")]
-    whole: u32,
+    pub(super) whole: u32,
     /// By name.
     #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
-    properties: Vec<Property>,
+    pub(super) properties: Vec<Property>,
     /// Values of keys that are no names.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    additional: Option<Box<Shape>>,
+    pub(super) additional: Option<Box<Shape>>,
     /// There were more than [`PROPERTIES`]: all values are in `additional`.
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
-    overflow: bool,
+    pub(super) overflow: bool,
 }
 
 impl Shape {
@@ -345,7 +346,7 @@ impl Texts {
                 }
             }
             Err(place) => {
-                self.formats.reserve_exact(1);
+                make_room(&mut self.formats);
                 self.formats.insert(place, (format, count));
             }
         }
@@ -359,6 +360,7 @@ impl Texts {
             if self.members.len() == MEMBERS {
                 self.close_members();
             } else {
+                make_room(&mut self.members);
                 self.members.insert(place, hash);
             }
         }
