@@ -11,9 +11,11 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use umbra_testkit::{Conversation, Trace};
 
+const NAMES: [&str; 12] =
+    ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj"];
+
 /// Requests for places that turn out to be values (`/users/alice/orders`): more bytes of events than are held in memory.
-fn capture() -> PathBuf {
-    let names = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj"];
+fn capture(file: &str, names: &[&str]) -> PathBuf {
     let mut frames = Vec::new();
     for flow in 0..60_usize {
         let client = ([10, 0, (flow / 200) as u8, 1], 20_000 + flow as u16).into();
@@ -36,7 +38,7 @@ fn capture() -> PathBuf {
         }
         frames.extend(conversation.build().frames);
     }
-    let path = support::temporary("routes.pcap", "");
+    let path = support::temporary(file, "");
     std::fs::write(&path, Trace::ethernet(frames).to_pcap()).unwrap();
     path
 }
@@ -62,7 +64,7 @@ fn events(text: &[u8]) -> Vec<Value> {
 
 #[test]
 fn events_of_a_replay_carry_the_routes_of_the_inventory() {
-    let capture = capture();
+    let capture = capture("routes.pcap", &NAMES);
     let file = capture.to_str().unwrap();
     let inventory = support::umbra(&["replay", file, "-q", "--format", "json"]).stdout;
     let inventory: Value = serde_json::from_slice(&inventory).unwrap();
@@ -104,4 +106,76 @@ fn events_of_a_replay_carry_the_routes_of_the_inventory() {
     // Written at once they carry what was known by then.
     let known = support::umbra(&["replay", file, "-q", "--format", "none", "--events", "-", "--routes", "known"]);
     assert!(events(&known.stdout).iter().any(|event| named(event).1 == "/users/alice"));
+}
+
+/// The row of `/users/{}`, whatever its parameter is called.
+fn is_user(row: &Value) -> bool {
+    let route = row["route"].as_str().unwrap();
+    route.starts_with("/users/{") && route.matches('/').count() == 2
+}
+
+#[test]
+fn an_inventory_names_the_ids_that_events_carried_before_the_route_was_known() {
+    let folder = PathBuf::from(support::temporary("merged-from", "")).with_extension("states");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir(&folder).unwrap();
+    let state = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let captures =
+        [("merged-a.pcap", &NAMES[..7]), ("merged-b.pcap", &NAMES[5..])].map(|(file, names)| capture(file, names));
+    let replay = |capture: &PathBuf, state: &str| {
+        let file = capture.to_str().unwrap();
+        let args = ["replay", file, "-q", "--format", "none", "--events", "-", "--routes", "known", "--state", state];
+        let output = support::umbra(&args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        events(&output.stdout).iter().map(named).collect::<BTreeSet<Named>>()
+    };
+    let inventory = |states: &[&str]| -> Value {
+        let states = states.iter().flat_map(|state| ["--state", *state]);
+        let args: Vec<&str> = ["inventory", "--format", "json"].into_iter().chain(states).collect();
+        serde_json::from_slice(&support::umbra(&args).stdout).unwrap()
+    };
+    // One store for both, as a sensor that is started again has it; and one each, joined.
+    let (one, other) = (state("one"), state("other"));
+    let first = replay(&captures[0], &one);
+    let both: BTreeSet<Named> = first.iter().cloned().chain(replay(&captures[1], &one)).collect();
+    replay(&captures[1], &other);
+    let earlier = inventory(&[&one]);
+    let rows = earlier["endpoints"].as_array().unwrap();
+    let merged = |row: &Value| -> BTreeSet<String> {
+        let ids = row["merged_from"].as_array().into_iter().flatten();
+        ids.map(|id| id.as_str().unwrap().to_owned()).collect()
+    };
+    for (method, route, id) in &both {
+        let of: Vec<&Value> =
+            rows.iter().filter(|row| row["endpoint_id"] == *id.as_str() || merged(row).contains(id)).collect();
+        assert_eq!(of.len(), 1, "{method} {route} {id}");
+        let segments = |route: &str| route.split('/').count();
+        assert_eq!(segments(of[0]["route"].as_str().unwrap()), segments(route), "{of:?} for {route}");
+    }
+    let users = rows.iter().find(|row| is_user(row)).unwrap();
+    assert_eq!(merged(users).len(), 12, "{users}");
+    assert!(rows.iter().find(|row| row["route"] == "/health").unwrap().get("merged_from").is_none());
+
+    let joined = inventory(&[&one, &other]);
+    let ids = |inventory: &Value| -> Vec<BTreeSet<String>> {
+        inventory["endpoints"].as_array().unwrap().iter().map(merged).collect()
+    };
+    assert_eq!(ids(&joined), ids(&earlier));
+}
+
+#[test]
+fn ids_of_a_thousand_words_are_bounded() {
+    let names: Vec<String> = (0..150_u32)
+        .map(|n| {
+            let letter = |place: u32| char::from(b'a' + ((n / 26_u32.pow(place)) % 26) as u8);
+            format!("user{}{}", letter(1), letter(0))
+        })
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let capture = capture("bounded.pcap", &names);
+    let inventory = support::umbra(&["replay", capture.to_str().unwrap(), "-q", "--format", "json"]).stdout;
+    let inventory: Value = serde_json::from_slice(&inventory).unwrap();
+    let rows = inventory["endpoints"].as_array().unwrap();
+    let users = rows.iter().find(|row| is_user(row)).unwrap();
+    assert_eq!(users["merged_from"].as_array().unwrap().len(), 64);
 }

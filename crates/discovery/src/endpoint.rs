@@ -1,5 +1,6 @@
 //! What is known of one endpoint.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -95,7 +96,40 @@ pub struct Endpoint {
     pub learnt: Option<Box<Learnt>>,
     /// What was decided of the route.
     pub template: Template,
+    /// Ids of what came together in it when routes were settled.
+    pub merged_from: MergedFrom,
 }
+
+/// Ids under which parts of an endpoint were known before its route was: those that the events of a live sensor carry. No part of
+/// what was seen: it shows anew whenever what is kept is settled, and endpoints that differ in it only are equal.
+#[derive(Clone, Debug, Default)]
+pub struct MergedFrom(Option<Box<BTreeSet<[u8; 16]>>>);
+
+impl MergedFrom {
+    /// Ids kept, the lowest, so that any order of parts keeps the same; a route of a thousand words has as many.
+    pub const MOST: usize = 64;
+
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8; 16]> {
+        self.0.iter().flat_map(|ids| ids.iter())
+    }
+
+    pub(crate) fn insert(&mut self, id: [u8; 16]) {
+        let ids = self.0.get_or_insert_default();
+        ids.insert(id);
+        if ids.len() > Self::MOST {
+            ids.pop_last();
+        }
+    }
+}
+
+impl PartialEq for MergedFrom {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for MergedFrom {}
 
 /// What was decided of the route of an endpoint, once routes were settled and if there was anything to decide. No part of what was
 /// seen: it is not kept, and endpoints that differ in it only are equal.
@@ -145,6 +179,7 @@ impl Endpoint {
             versions: Versions::default(),
             learnt: None,
             template: Template::default(),
+            merged_from: MergedFrom::default(),
         }
     }
 
@@ -213,6 +248,9 @@ impl Endpoint {
 
     /// Adds what another worker, or another run, has seen of the same endpoint.
     pub fn merge(&mut self, other: &Endpoint) {
+        for id in other.merged_from.iter().chain([&other.id]).filter(|id| **id != self.id) {
+            self.merged_from.insert(*id);
+        }
         self.confirmed |= other.confirmed;
         self.answered |= other.answered;
         self.requests += other.requests;

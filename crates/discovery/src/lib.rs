@@ -34,7 +34,7 @@ pub mod style;
 pub mod version;
 
 pub use clients::Clients;
-pub use endpoint::{Coverage, Endpoint, Template};
+pub use endpoint::{Coverage, Endpoint, MergedFrom, Template};
 pub use endpoint_key::{EndpointKey, Settled};
 pub use endpoints::{Config, Counters, Endpoints, Observation, Observed};
 pub use host::canonical_host;

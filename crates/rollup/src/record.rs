@@ -3,16 +3,13 @@
 use std::collections::BTreeSet;
 
 use umbra_discovery::routes::{self, Parameter, ParameterType, Templates};
-use umbra_discovery::{Endpoint, Latency};
+use umbra_discovery::{Endpoint, Latency, MergedFrom};
 use umbra_event::kafka::{EndpointRecord, LatencyRecord, RECORD_VERSION, TemplateParameter, TemplateRecord};
 use umbra_event::rfc3339;
 
 use crate::{learnt, rows};
 
-/// Ids in `merged_from`; a route of a thousand words has as many.
-const MERGED_FROM: usize = 64;
-
-/// The record of an endpoint, without what only a roll-up knows: sensors, what was merged.
+/// The record of an endpoint, without the sensors, which only a roll-up knows.
 pub fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
     let mut record = EndpointRecord {
         schema_version: RECORD_VERSION,
@@ -49,7 +46,7 @@ pub fn endpoint_record(endpoint: &Endpoint) -> EndpointRecord {
         data_types: Vec::new(),
         exposure: Vec::new(),
         sensors: Vec::new(),
-        merged_from: Vec::new(),
+        merged_from: endpoint.merged_from.iter().map(|id| format!("{:032x}", u128::from_be_bytes(*id))).collect(),
     };
     if let Some(learnt) = &endpoint.learnt {
         learnt::add(learnt, &mut record);
@@ -69,7 +66,7 @@ pub(crate) fn rolled_up(
     record.template = found.filter(|found| found.template == endpoint.route()).map(template_record);
     record.sensors = sensors.iter().map(|sensor| (*sensor).to_owned()).collect();
     let others = parts.iter().filter(|part| **part != record.endpoint_id);
-    record.merged_from = others.take(MERGED_FROM).map(|part| (*part).to_owned()).collect();
+    record.merged_from = others.take(MergedFrom::MOST).map(|part| (*part).to_owned()).collect();
     record
 }
 
