@@ -8,6 +8,7 @@ use umbra_openapi::{Bound, Spec, SpecSet};
 
 use crate::config::Config;
 use crate::exit::{self, Failure};
+use crate::report::counted;
 use crate::specs::{self, Read};
 
 /// What a file looked like when it was read; `None`: it was not there.
@@ -131,7 +132,8 @@ fn stamp(path: &Path) -> Stamp {
 /// How many specifications and operations, in words.
 pub(crate) fn told(set: &SpecSet) -> String {
     let operations: usize = set.specs().map(|spec| spec.operations.len()).sum();
-    format!("{} specifications with {operations} operations", set.specs().count())
+    let specifications = counted(set.specs().count() as u64, "specification");
+    format!("{specifications} with {}", counted(operations as u64, "operation"))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use umbra_discovery::Counters;
+use umbra_discovery::definition::LeftOut;
 use umbra_event::write_rfc3339;
 use umbra_openapi::{Conformance, Shadow, Unmanaged, Zombie};
 use umbra_pipeline::Inventory;
@@ -106,6 +107,12 @@ fn summary(endpoints: &[Row<'_>], left_out: &Counters) -> String {
             counted(left_out.unconfirmed_dropped, "more path"),
         ),
     );
+    let LeftOut { too_long, cut, unreadable, overflow } = left_out.definitions;
+    let why = [(too_long, "too long"), (cut, "cut"), (unreadable, "unreadable"), (overflow, "over the bound")];
+    let why: Vec<String> =
+        why.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+    let sum = left_out.definitions.sum();
+    tell(sum, format!("{} with definitions not kept: {}", counted(sum, "answer"), why.join(", ")));
     text
 }
 

@@ -1,5 +1,6 @@
 //! `umbra run`: one worker thread per capture handle, one thread that writes, and this one for signals and reports.
 
+use std::cell::Cell;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Mutex;
 use std::thread::ScopedJoinHandle;
@@ -69,7 +70,13 @@ pub(crate) fn run(args: &crate::cli::Run, mut config: Config) -> Result<(), Fail
         let mut stops = Vec::new();
         for (index, (source, status)) in sources.into_iter().zip(&status).enumerate() {
             stops.push(source.stop_handle());
-            let speech = watch.wants_words().map(|(every, routes)| Speech { index, to: words.clone(), every, routes });
+            let speech = watch.wants_words().map(|(every, routes)| Speech {
+                index,
+                to: words.clone(),
+                every,
+                routes,
+                definitions: Cell::new(0),
+            });
             let lane = Lane { session, status, queue: queue.clone(), spare: spare.clone(), speech };
             threads.push(spawn(scope, "umbra-worker", move || lane.work(source))?);
         }
@@ -230,6 +237,8 @@ struct Speech {
     every: Duration,
     /// What it knows of routes, too.
     routes: bool,
+    /// Revision of the definitions that were sent.
+    definitions: Cell<u64>,
 }
 
 impl Speech {
@@ -244,7 +253,13 @@ impl Speech {
         }
         let endpoints = worker.endpoints().iter().filter(|endpoint| endpoint.last_seen >= since).cloned().collect();
         let routes = self.routes.then(|| worker.routes().clone());
-        self.to.try_send(Word { worker: self.index, endpoints, routes }).is_ok()
+        let (known, left_out) = (worker.endpoints().definitions(), *worker.endpoints().counters());
+        let definitions = (known.revision() != self.definitions.get()).then(|| known.clone());
+        let is_sent = self.to.try_send(Word { worker: self.index, endpoints, routes, definitions, left_out }).is_ok();
+        if is_sent {
+            self.definitions.set(known.revision());
+        }
+        is_sent
     }
 }
 

@@ -9,13 +9,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use umbra_discovery::definition::Definition;
+use umbra_discovery::definition::{Definition, Definitions};
 use umbra_discovery::routes::{self, Pin, Pins, Routes, Snapshot};
 use umbra_discovery::{Counters, Endpoint, EndpointState};
 use umbra_event::FleetKey;
 use umbra_event::redact::{Redaction, Reveal};
 use umbra_pipeline::Inventory;
-use umbra_store::{Codec, Reading, Store, Unreadable};
+use umbra_store::{Codec, Reading, Store, Unreadable, Writing};
 
 use crate::config::Config;
 use crate::exit::{self, Failure};
@@ -256,15 +256,21 @@ impl State {
             {
                 writing.put::<RouteEvidence>(service.as_bytes(), &evidence, newest)?;
             }
-            writing.clear::<Documents>()?;
-            for (host, path, definition) in inventory.definitions().iter() {
-                writing.put::<Documents>([host, path].join("\0").as_bytes(), definition, definition.seen)?;
-            }
+            write_documents(inventory.definitions(), &mut writing)?;
             writing.commit()
         };
         let mut write = write;
         write(&mut state.store).map_err(|error| failure(&error))
     }
+}
+
+/// Makes the documents those that are kept.
+fn write_documents(definitions: &Definitions, writing: &mut Writing<'_>) -> Result<(), umbra_store::Error> {
+    writing.clear::<Documents>()?;
+    for (host, path, definition) in definitions.iter() {
+        writing.put::<Documents>([host, path].join("\0").as_bytes(), definition, definition.seen)?;
+    }
+    Ok(())
 }
 
 /// Whether redaction shows a word of a path as it is.
@@ -364,6 +370,10 @@ pub(crate) struct Word {
     pub(crate) endpoints: Vec<Endpoint>,
     /// What it has learnt of routes, if anybody wants it.
     pub(crate) routes: Option<Routes>,
+    /// Documents that services publish, if there are others than the last time.
+    pub(crate) definitions: Option<Definitions>,
+    /// What it has left out.
+    pub(crate) left_out: Counters,
 }
 
 /// What `run` knows while it goes on: the newest word of each worker.
@@ -373,6 +383,12 @@ pub(crate) struct Words {
     earlier: BTreeMap<Vec<u8>, Endpoint>,
     workers: Vec<BTreeMap<Vec<u8>, Endpoint>>,
     routes: Vec<Option<Routes>>,
+    /// Of earlier runs and all workers.
+    definitions: Definitions,
+    /// Revision of the definitions that is on the disk.
+    saved_definitions: u64,
+    earlier_left_out: Counters,
+    left_out: Vec<Counters>,
     unsaved: BTreeSet<Vec<u8>>,
     untold: BTreeSet<Vec<u8>>,
 }
@@ -381,9 +397,13 @@ pub(crate) struct Words {
 impl Words {
     /// For a number of workers, on top of what earlier runs found.
     pub(crate) fn new(earlier: &Inventory, workers: usize) -> Words {
-        let earlier = earlier.endpoints().into_iter().map(|endpoint| (row_key(endpoint), endpoint.clone())).collect();
+        let definitions = earlier.definitions().clone();
         Words {
-            earlier,
+            earlier_left_out: *earlier.endpoint_counters(),
+            left_out: vec![Counters::default(); workers],
+            saved_definitions: definitions.revision(),
+            definitions,
+            earlier: earlier.endpoints().into_iter().map(|it| (row_key(it), it.clone())).collect(),
             workers: vec![BTreeMap::new(); workers],
             routes: vec![None; workers],
             unsaved: BTreeSet::new(),
@@ -403,21 +423,36 @@ impl Words {
             known.insert(key, endpoint);
         }
         *routes = word.routes.or(routes.take());
+        if let Some(theirs) = &word.definitions {
+            self.definitions.merge(theirs);
+        }
+        if let Some(known) = self.left_out.get_mut(word.worker) {
+            *known = word.left_out;
+        }
     }
 
     /// Writes what has changed since the last time.
     pub(crate) fn save(&mut self, state: &mut State) -> Result<(), Failure> {
-        let write = |store: &mut Store| -> Result<(), umbra_store::Error> {
+        let mut newest = 0;
+        let mut write = |store: &mut Store| -> Result<(), umbra_store::Error> {
             let mut writing = store.begin()?;
             for key in &self.unsaved {
                 let Some(whole) = self.whole(key, self.earlier.get(key)) else { continue };
+                newest = newest.max(whole.last_seen.nanos());
                 writing.put::<Endpoints>(key, &whole, whole.last_seen.nanos())?;
+            }
+            let mut left_out = self.earlier_left_out;
+            self.left_out.iter().for_each(|theirs| left_out.merge(theirs));
+            writing.put::<LeftOut>(b"", &left_out, newest)?;
+            if self.definitions.revision() != self.saved_definitions {
+                write_documents(&self.definitions, &mut writing)?;
             }
             writing.commit()
         };
-        if !self.unsaved.is_empty() {
+        if !self.unsaved.is_empty() || self.definitions.revision() != self.saved_definitions {
             write(&mut state.store).map_err(|error| failure(&error))?;
             self.unsaved.clear();
+            self.saved_definitions = self.definitions.revision();
         }
         Ok(())
     }

@@ -326,7 +326,7 @@ fn the_inventory_says_what_specifications_say() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, text) = told(&["check", "--config", &config]);
-    assert_eq!((code, text.contains("1 specifications with 2 operations")), (Some(0), true), "{text}");
+    assert_eq!((code, text.contains("1 specification with 2 operations")), (Some(0), true), "{text}");
     // One that is broken is told, and the rest used.
     scratch.write("specs/broken.yaml", "openapi: 3.1.0\npaths: [");
     let (code, text) = told(&["check", "--config", &config]);

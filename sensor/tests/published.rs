@@ -166,6 +166,11 @@ fn f076_what_is_kept_of_a_definition_is_its_structure_and_only_if_allowed() {
         // Longer than the sample of a body, or no specification: told, not kept.
         assert_eq!(of(&kept, "b.test", "/openapi.json")["publishes"], "openapi");
         assert_eq!(status("b.test", "/v1/long1"), "unmanaged");
+        let text = run(&["inventory", "--state", &state, "--config", &config, "--format", "json"]);
+        let left_out = serde_json::from_str::<Value>(&text).unwrap()["left_out"]["definitions"].clone();
+        assert_eq!(left_out, serde_json::json!({ "too_long": 1, "cut": 0, "unreadable": 1, "overflow": 0 }));
+        let table = run(&["inventory", "--state", &state, "--config", &config]);
+        assert!(table.contains("2 answers with definitions not kept: 1 too long, 1 unreadable"), "{table}");
         assert!(rows(&state, &plain).iter().all(|row| row["specification"].is_null()), "allowed no more");
         for entry in std::fs::read_dir(&state).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();

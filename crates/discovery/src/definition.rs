@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use umbra_openapi::{Limits, Spec, read, write};
 
 use crate::endpoint::Endpoint;
@@ -106,10 +107,38 @@ impl Definition {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Definitions {
     kept: BTreeMap<(Box<str>, Box<str>), Definition>,
-    /// Seen, but not kept: longer than the sample of a body, not readable, or past [`DEFINITIONS`].
-    pub left_out: u64,
     /// Of the document that was read last.
     last: Option<u64>,
+    revision: u64,
+}
+
+/// Answers with documents that are not kept, and why. The same document is counted as often as it is seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftOut {
+    /// Longer than the sample of a body.
+    pub too_long: u64,
+    /// Not seen to its end.
+    pub cut: u64,
+    /// No specification, or one that cannot be read.
+    pub unreadable: u64,
+    /// Past [`DEFINITIONS`].
+    pub overflow: u64,
+}
+
+impl LeftOut {
+    /// Adds those of another worker or another run.
+    pub fn merge(&mut self, other: &LeftOut) {
+        self.too_long = self.too_long.saturating_add(other.too_long);
+        self.cut = self.cut.saturating_add(other.cut);
+        self.unreadable = self.unreadable.saturating_add(other.unreadable);
+        self.overflow = self.overflow.saturating_add(other.overflow);
+    }
+
+    /// All of them.
+    pub fn sum(&self) -> u64 {
+        self.too_long.saturating_add(self.cut).saturating_add(self.unreadable).saturating_add(self.overflow)
+    }
 }
 
 impl Definitions {
@@ -123,30 +152,44 @@ impl Definitions {
         self.kept.is_empty()
     }
 
-    /// Adds a document; the newest of a path stays.
-    pub fn insert(&mut self, host: &str, path: &str, definition: Definition) {
+    /// Another one whenever a document was added or is another: for who writes them while they change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Adds a document; the newest of a path stays. False if there was no room, or it made another go.
+    pub fn insert(&mut self, host: &str, path: &str, definition: Definition) -> bool {
         let key = (Box::from(host), Box::from(path));
         if let Some(known) = self.kept.get_mut(&key) {
             if definition > *known {
+                self.revision += u64::from(definition.text != known.text);
                 *known = definition;
             }
-            return;
+            return true;
         }
+        self.revision += 1;
         self.kept.insert(key, definition);
-        if self.kept.len() > DEFINITIONS {
-            self.kept.pop_last();
-            self.left_out += 1;
+        self.kept.len() <= DEFINITIONS || self.kept.pop_last().is_none()
+    }
+
+    /// Adds all of another; says of how many there was no room.
+    pub fn merge(&mut self, other: &Definitions) -> u64 {
+        let mut overflow = 0;
+        for (host, path, definition) in other.iter() {
+            overflow += u64::from(!self.insert(host, path, definition.clone()));
         }
+        overflow
     }
 
-    /// Adds all of another.
-    pub fn merge(&mut self, other: &Definitions) {
-        self.left_out += other.left_out;
-        other.iter().for_each(|(host, path, definition)| self.insert(host, path, definition.clone()));
-    }
-
-    /// Looks at an answer that a server gave with success; `seen` is its time.
-    pub(crate) fn observe(&mut self, host: &str, path: &str, facts: &Facts<'_>, seen: u64) {
+    /// Looks at an answer that a server gave with success; `seen` is its time. `too_long`: the sample has not all of it.
+    pub(crate) fn observe(
+        &mut self,
+        (host, path): (&str, &str),
+        facts: &Facts<'_>,
+        too_long: bool,
+        seen: u64,
+        left_out: &mut LeftOut,
+    ) {
         let Some(Sample { bytes, cut }) = facts.response_body.filter(|_| facts.method == b"GET" && facts.status == 200)
         else {
             return;
@@ -158,7 +201,8 @@ impl Definitions {
             return;
         }
         if cut {
-            self.left_out += 1;
+            let count = if too_long { &mut left_out.too_long } else { &mut left_out.cut };
+            *count = count.saturating_add(1);
             return;
         }
         // The same document comes again and again.
@@ -173,9 +217,10 @@ impl Definitions {
         match read("", bytes, &limits(), &mut |_| None) {
             Ok(spec) => {
                 let text = write(&spec.without_values()).into_boxed_str();
-                self.insert(host, path, Definition { seen, text });
+                let is_kept = self.insert(host, path, Definition { seen, text });
+                left_out.overflow += u64::from(!is_kept);
             }
-            Err(_) => self.left_out += 1,
+            Err(_) => left_out.unreadable += 1,
         }
     }
 }

@@ -13,7 +13,7 @@ use umbra_wire::Timestamp;
 
 use crate::classify::Pattern;
 use crate::coarse::{self, coarsen};
-use crate::definition::{Definition, Definitions};
+use crate::definition::{Definition, Definitions, LeftOut};
 use crate::endpoint::{Endpoint, Template};
 use crate::endpoint_key::{EndpointKey, Settled, split_operation};
 use crate::hosts::{self, Hosts};
@@ -100,6 +100,8 @@ pub struct Counters {
     pub operations_overflow: u64,
     /// Requests kept under a coarse route, as their service has more endpoints than the cap.
     pub coarse: u64,
+    /// Definitions that services publish, where they are to be kept.
+    pub definitions: LeftOut,
     /// Hosts that only clients have used that guess names: no services. Of the inventory as it was last settled, so it is not
     /// kept and not added up.
     #[serde(skip)]
@@ -117,6 +119,7 @@ impl Counters {
         self.unconfirmed_requests_dropped += other.unconfirmed_requests_dropped;
         self.operations_overflow += other.operations_overflow;
         self.coarse += other.coarse;
+        self.definitions.merge(&other.definitions);
     }
 }
 
@@ -295,7 +298,10 @@ impl Endpoints {
         learn(endpoint, &facts, &found, observation, &self.config);
         let is_opened = !was_open && is_open(endpoint);
         if self.config.keep_definitions && confirms {
-            self.definitions.observe(endpoint.host(), endpoint.route(), &facts, observation.time.nanos());
+            let place = (endpoint.host(), endpoint.route());
+            let too_long = transaction.response_body.sample_truncated;
+            let (seen, left_out) = (observation.time.nanos(), &mut self.counters.definitions);
+            self.definitions.observe(place, &facts, too_long, seen, left_out);
         }
         if !endpoint.confirmed && confirms {
             endpoint.answered = true;
@@ -327,7 +333,7 @@ impl Endpoints {
             self.merge_endpoint(theirs);
         }
         self.counters.merge(&other.counters);
-        self.definitions.merge(&other.definitions);
+        self.counters.definitions.overflow += self.definitions.merge(&other.definitions);
     }
 
     /// Documents that services publish, where they are to be kept.
@@ -337,7 +343,8 @@ impl Endpoints {
 
     /// Adds a document of another run.
     pub fn restore_definition(&mut self, host: &str, path: &str, definition: Definition) {
-        self.definitions.insert(host, path, definition);
+        let is_kept = self.definitions.insert(host, path, definition);
+        self.counters.definitions.overflow += u64::from(!is_kept);
     }
 
     /// Adds what another worker, or another run, has seen of one endpoint. Gives its id; `None` if the cap left it out.

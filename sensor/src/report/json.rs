@@ -36,6 +36,7 @@ pub(super) fn document<'a>(endpoints: &'a [Row<'a>], left_out: &Counters) -> Doc
             "operations_overflow": left_out.operations_overflow,
             "coarse": left_out.coarse,
             "guessed_hosts": left_out.guessed_hosts,
+            "definitions": left_out.definitions,
         }),
         schema_version: 1,
     }

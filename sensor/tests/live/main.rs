@@ -11,6 +11,7 @@ mod grpc;
 mod kafka;
 mod lab;
 mod process;
+mod specs;
 mod truth;
 
 use std::collections::BTreeMap;
