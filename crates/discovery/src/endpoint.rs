@@ -103,6 +103,7 @@ pub struct Endpoint {
 /// Ids under which parts of an endpoint were known before its route was: those that the events of a live sensor carry. No part of
 /// what was seen: it shows anew whenever what is kept is settled, and endpoints that differ in it only are equal.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::box_collection, reason = "most endpoints have none: 8 bytes instead of 24")]
 pub struct MergedFrom(Option<Box<BTreeSet<[u8; 16]>>>);
 
 impl MergedFrom {
