@@ -116,7 +116,7 @@ fn is_user(row: &Value) -> bool {
 
 #[test]
 fn an_inventory_names_the_ids_that_events_carried_before_the_route_was_known() {
-    let folder = PathBuf::from(support::temporary("merged-from", "")).with_extension("states");
+    let folder = support::temporary("merged-from", "").with_extension("states");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir(&folder).unwrap();
     let state = |name: &str| folder.join(name).to_str().unwrap().to_owned();
