@@ -145,12 +145,16 @@ fn services_go_to_files_or_one_to_stdout() {
     let output = folder.join("specs");
     run(&["inventory", "--state", &state, "--format", "openapi", "--output", output.to_str().unwrap()]);
     assert_eq!(std::fs::read_to_string(output.join("api.shop.example.json")).unwrap(), one);
+    let mut documents = Vec::new();
     for entry in std::fs::read_dir(&output).unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(!parse(&text).operations.is_empty(), "{}", path.display());
+        let operations = parse(&text).operations.len();
+        assert!(operations > 0, "{}", path.display());
         validate(&folder, path.file_stem().unwrap().to_str().unwrap(), &text);
+        documents.push((path, operations));
     }
+    load(&documents);
     let none = umbra(&["inventory", "--state", &state, "--format", "openapi", "--host", "nobody.example"]);
     assert_eq!(none.status.code(), Some(66));
     let output = umbra(&["inventory", "--state", &state, "--output", "x"]);
@@ -254,6 +258,7 @@ fn what_is_exported_of_five_services_is_in_their_specifications() {
         return;
     }
     let (mut parameters, mut fields) = (Share::default(), Share::default());
+    let mut documents = Vec::new();
     for name in ["gotify", "qdrant", "harbor", "box", "svix"] {
         let folder = scratch(name);
         let mut command = Command::new("python3");
@@ -270,6 +275,7 @@ fn what_is_exported_of_five_services_is_in_their_specifications() {
         validate(&folder, name, &text);
         let exported = parse(&text);
         assert!(exported.operations.len() >= 20, "{name}: {}", exported.operations.len());
+        documents.push((folder.join(format!("{name}.validate.json")), exported.operations.len()));
         let bytes = std::fs::read(folder.join(format!("spec.{name}.modified.json"))).unwrap();
         let origin = read(name, &bytes, &Limits::default(), &mut |_| None).unwrap();
         let (of_parameters, of_fields) = precision(&exported, origin);
@@ -280,6 +286,7 @@ fn what_is_exported_of_five_services_is_in_their_specifications() {
     println!("all: parameters {parameters:?} {:.4}, fields {fields:?} {:.4}", parameters.value(), fields.value());
     assert!(parameters.all > 100 && parameters.value() >= 0.98, "{parameters:?}");
     assert!(fields.all > 1000 && fields.value() >= 0.98, "{fields:?}");
+    load(&documents);
 }
 
 /// How many of all are right.
@@ -339,14 +346,41 @@ fn members(schemas: &Schemas, schema: Option<&Schema>, depth: usize) -> usize {
     schema.properties.len() + below.map(|id| members(schemas, schemas.schema(id), depth + 1)).sum::<usize>()
 }
 
-/// Asks openapi-spec-validator (PyPI), where `UMBRA_SPEC_VALIDATOR` names its program: see `crates/openapi/tests/writing.rs`.
+/// The folder with openapi-spec-validator and schemathesis (PyPI): `cargo xtask contract` and CI put them there.
+fn tools(name: &str) -> Option<PathBuf> {
+    let tools = std::env::var_os("UMBRA_SPEC_TOOLS").map(PathBuf::from);
+    if tools.is_none() {
+        println!("skipped: {name}: UMBRA_SPEC_TOOLS is not set: see cargo xtask contract");
+    }
+    tools
+}
+
+/// Is it OpenAPI 3.1?
 fn validate(folder: &Path, name: &str, text: &str) {
-    let Some(program) = std::env::var_os("UMBRA_SPEC_VALIDATOR") else {
-        println!("skipped: {name}: UMBRA_SPEC_VALIDATOR is not set");
-        return;
-    };
+    let Some(tools) = tools(name) else { return };
     let path = folder.join(format!("{name}.validate.json"));
     std::fs::write(&path, text).unwrap();
-    let output = Command::new(program).args(["--schema", "3.1"]).arg(&path).output().unwrap();
+    let output =
+        Command::new(tools.join("openapi-spec-validator")).args(["--schema", "3.1"]).arg(&path).output().unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Has schemathesis read the documents, and make of each operation what it would test. Prints how many, a line for each document.
+const LOAD: &str = r#"
+import sys, schemathesis
+for path in sys.argv[1:]:
+    print(sum(bool(each.ok()) for each in schemathesis.openapi.from_path(path).get_all_operations()))
+"#;
+
+/// Does schemathesis load all operations of the documents?
+fn load(documents: &[(PathBuf, usize)]) {
+    let Some(tools) = tools("loading") else { return };
+    let mut command = Command::new(tools.join("python"));
+    let output = command.args(["-c", LOAD]).args(documents.iter().map(|(path, _)| path)).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let loaded = String::from_utf8(output.stdout).unwrap();
+    let loaded: Vec<usize> = loaded.lines().map(|line| line.parse().unwrap()).collect();
+    let expected: Vec<usize> = documents.iter().map(|(_, operations)| *operations).collect();
+    assert_eq!(loaded, expected, "{documents:?}");
+    println!("schemathesis: {} documents, {} operations", documents.len(), loaded.iter().sum::<usize>());
 }

@@ -3,6 +3,7 @@
 mod accuracy;
 mod bench;
 mod boundary;
+mod contract;
 mod corpus_check;
 mod deny;
 mod fuzz;
@@ -24,6 +25,7 @@ Usage: cargo xtask COMMAND
   clippy                               (ci) lints, warnings denied
   doc                                  (ci) documentation, warnings denied
   test [ARG…]                          (ci) all tests; ARGs go to `cargo test`
+  contract                             (ci, with test) exported OpenAPI before openapi-spec-validator and schemathesis (PyPI)
   fuzz [--seconds N] [--jobs N] [TARGET…]
                                        (ci: 3 s each) fuzz targets, 60 s each unless told, on stable Rust
   bench [ARG…]                         whole sensor against a libpcap loop and tshark; `bench --help` lists the ARGs
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["accuracy", "--small"] => accuracy::small(),
         ["accuracy", rest @ ..] => accuracy::run(rest),
+        ["contract"] => contract::run(),
         ["testdata", rest @ ..] => testdata::run(rest),
         ["corpus", rest @ ..] => bench::corpus(rest),
         ["corpus-check", "--made"] => corpus_check::made(),
@@ -122,5 +125,12 @@ fn doc() -> Outcome {
 }
 
 fn test(args: &[&str]) -> Outcome {
-    step::run(cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]).args(args))
+    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    // Who names tests wants these, quickly.
+    if args.is_empty()
+        && let Some(tools) = contract::tools()?
+    {
+        command.env("UMBRA_SPEC_TOOLS", tools);
+    }
+    step::run(command.args(args))
 }
