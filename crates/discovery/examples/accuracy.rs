@@ -96,6 +96,7 @@ fn run(dir: &str) {
             "kind": match endpoint.kind { EndpointKind::Api => "api", EndpointKind::Static => "static" }})
         })
         .collect();
-    let mut out = std::fs::File::create(format!("{dir}/endpoints.json")).unwrap();
+    let mut out =
+        std::fs::File::create(format!("{dir}/{}", std::env::var("OUT").unwrap_or("endpoints.json".into()))).unwrap();
     out.write_all(&serde_json::to_vec_pretty(&endpoints).unwrap()).unwrap();
 }

@@ -1,11 +1,13 @@
 //! The endpoints that one worker has seen.
 
+mod fold;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::{HashMap, HashSet, HashTable};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use umbra_http::{Body, KnownHeader, Request, Sampler, Transaction, Upgrade};
@@ -34,8 +36,9 @@ const ID_VERSION: &[u8] = b"1";
 pub struct Config {
     /// Confirmed endpoints kept; further ones are counted in [`Counters::overflow`] (F070).
     pub endpoints: usize,
-    /// Confirmed endpoints kept of one service; requests for further ones are kept under coarse routes, and counted in
-    /// [`Counters::coarse`] (F070).
+    /// Confirmed endpoints kept of one service word by word. When it is reached they are filed under the templates decided until
+    /// then ([`Endpoints::fold`]), counted in [`Counters::folds`]; where that makes no room, requests for further ones are kept
+    /// under coarse routes, counted in [`Counters::coarse`] (F070).
     pub endpoints_per_service: usize,
     /// Endpoints kept that no success has confirmed yet; the oldest makes room, counted in
     /// [`Counters::unconfirmed_dropped`] (F071, F074).
@@ -102,6 +105,8 @@ pub struct Counters {
     pub coarse: u64,
     /// Definitions that services publish, where they are to be kept.
     pub definitions: LeftOut,
+    /// Times that a service had reached the cap and its endpoints were filed under the templates decided until then.
+    pub folds: u64,
     /// Hosts that only clients have used that guess names: no services. Of the inventory as it was last settled, so it is not
     /// kept and not added up.
     #[serde(skip)]
@@ -120,6 +125,7 @@ impl Counters {
         self.operations_overflow += other.operations_overflow;
         self.coarse += other.coarse;
         self.definitions.merge(&other.definitions);
+        self.folds += other.folds;
     }
 }
 
@@ -178,6 +184,10 @@ pub struct Endpoints {
     operations: HashMap<u64, u32, RandomState>,
     /// Confirmed endpoints of each service, by hash of its host.
     confirmed: HashMap<u64, usize, RandomState>,
+    /// A service that has reached its bound, until somebody asks.
+    crowded: Option<String>,
+    /// Services that templates give no room, by hash of their host.
+    unfoldable: HashSet<u64, RandomState>,
     memory: Arc<Memory>,
     hosts: Hosts,
     definitions: Definitions,
@@ -196,6 +206,8 @@ impl Endpoints {
         Endpoints {
             operations: HashMap::with_hasher(hasher.clone()),
             confirmed: HashMap::with_hasher(hasher.clone()),
+            crowded: None,
+            unfoldable: HashSet::with_hasher(hasher.clone()),
             memory: Memory::new(config.sampling, config.value_key, hasher.clone()),
             hosts: Hosts::new(config.hosts_per_client, hasher.clone()),
             definitions: Definitions::default(),
@@ -310,7 +322,12 @@ impl Endpoints {
             {
                 endpoint.confirmed = true;
                 self.unconfirmed_len -= 1;
-                *self.confirmed.entry(self.hasher.hash_one(observation.host)).or_default() += 1;
+                let host = self.hasher.hash_one(observation.host);
+                let confirmed = self.confirmed.entry(host).or_default();
+                *confirmed += 1;
+                if *confirmed == self.config.endpoints_per_service && !self.unfoldable.contains(&host) {
+                    self.crowded = Some(endpoint.host().to_owned());
+                }
             }
         }
         if is_opened {
@@ -603,16 +620,25 @@ impl Endpoints {
         }
     }
 
-    /// Drops what is in a slot, unless that is confirmed or gone.
-    fn drop_unconfirmed(&mut self, slot: u32) -> bool {
-        let Some(place) = self.slots.get_mut(slot as usize) else { return false };
-        let Some(endpoint) = place.take_if(|endpoint| !endpoint.confirmed) else { return false };
+    /// Takes what is in a slot out.
+    fn take(&mut self, slot: u32) -> Option<Endpoint> {
+        let endpoint = self.slots.get_mut(slot as usize)?.take()?;
         let hash = self.hasher.hash_one((endpoint.style as u8, endpoint.key()));
         if let Ok(found) = self.table.find_entry(hash, |other| *other == slot) {
             found.remove();
         }
         self.free.push(slot);
-        self.unconfirmed_len -= 1;
+        self.unconfirmed_len -= usize::from(!endpoint.confirmed);
+        Some(endpoint)
+    }
+
+    /// Drops what is in a slot, unless that is confirmed or gone.
+    fn drop_unconfirmed(&mut self, slot: u32) -> bool {
+        let is_unconfirmed = |place: &Option<Endpoint>| place.as_ref().is_some_and(|endpoint| !endpoint.confirmed);
+        if !self.slots.get(slot as usize).is_some_and(is_unconfirmed) {
+            return false;
+        }
+        let Some(endpoint) = self.take(slot) else { return false };
         self.counters.unconfirmed_dropped += 1;
         self.counters.unconfirmed_requests_dropped += endpoint.requests;
         true

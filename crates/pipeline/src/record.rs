@@ -119,6 +119,11 @@ impl Recorder {
         let complete = is_complete(transaction);
         let time = transaction.request_start.or(transaction.response_start).unwrap_or(facts.first_time);
         let trusted = acknowledged == Acknowledged::Yes && !transaction.coverage.tainted;
+        // What one service has makes room before the next transaction: the events until now name what it was known by.
+        if let Some(crowded) = endpoints.crowded() {
+            let templates = routes.templates_of(&crowded, endpoints.pins());
+            endpoints.fold(&crowded, &templates);
+        }
         let observed = match self.discovers {
             true => endpoints.observe(&Observation {
                 host: &self.host.canonical,

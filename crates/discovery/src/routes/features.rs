@@ -42,7 +42,7 @@ macro_rules! features {
 
 features! {
     /// Is a group of words the values of a variable?
-    Group, 40:
+    Group, 43:
     "bias" = -7.20,
     "many alike" = 0.54,
     "only two" = 0.18,
@@ -73,7 +73,7 @@ features! {
     "shaped values here" = -0.45,
     "values elsewhere" = 2.15,
     "parts of routes elsewhere" = -1.07,
-    "versions" = -0.69,
+    "versions" = -4.00,
     "plural words" = -2.34,
     "no schema known" = 1.44,
     "ways shared below" = 0.40,
@@ -83,11 +83,14 @@ features! {
     "random letters" = 0.74,
     "read and deleted" = 0.97,
     "requests for each operation" = -0.55,
+    "many same ways right below" = 2.00,
+    "ways of values below" = 2.00,
+    "codes" = 5.00,
 }
 
 features! {
     /// Is one word the only value seen of a variable?
-    Solo, 40:
+    Solo, 43:
     "bias" = -4.41,
     "many alike" = 0.00,
     "only two" = 0.00,
@@ -118,7 +121,7 @@ features! {
     "shaped values here" = -0.11,
     "values elsewhere" = 1.23,
     "parts of routes elsewhere" = -1.61,
-    "versions" = -0.17,
+    "versions" = -4.00,
     "plural words" = -1.15,
     "no schema known" = 0.28,
     "ways shared below" = 0.00,
@@ -128,6 +131,9 @@ features! {
     "random letters" = 0.71,
     "read and deleted" = 0.41,
     "requests for each operation" = -0.29,
+    "many same ways right below" = 0.00,
+    "ways of values below" = 3.00,
+    "codes" = 0.00,
 }
 
 features! {
@@ -174,7 +180,7 @@ fn flag(is: bool) -> f64 {
 }
 
 /// Features of the question whether `members` are values.
-pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &Values) -> Features<40> {
+pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &Values) -> Features<43> {
     let (profile, members) = (&group.profile, group.members.as_slice());
     let count = members.len() as f64;
     let children = judge.children;
@@ -194,6 +200,10 @@ pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &
         }
     }
     ways.retain(|_, members| *members > 1);
+    let is_base = judge.place.base || members.iter().all(|&index| children[index].traits.is_version());
+    let ways_of_values = |index: &usize| judge.corpus.ways_of_values(&children[*index].profile);
+    let is_right_below = |way: &&Way| profile.operations.get(way).is_some_and(|operation| operation.starts_literal());
+    let same = ways.keys().filter(is_right_below).count() as u32;
     let has_literal_below = |child: &Child| child.profile.operations.keys().any(|way| ways.contains_key(way));
     let has_variable_here = children
         .iter()
@@ -235,7 +245,15 @@ pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &
         (values.shaped as f64).ln_1p().min(4.0),
         share(&|child| elsewhere(judge, child)[1] > 0.0),
         share(&|child| elsewhere(judge, child)[0] > 0.0),
-        share(&|child| child.traits.is_version()),
+        // Many of them may well be the versions of a package.
+        share(&|child| child.traits.is_version())
+            * if judge.place.base {
+                2.0
+            } else if count <= 4.0 {
+                1.0
+            } else {
+                0.2
+            },
         share(&|child| child.traits.is_plural()),
         flag(profile.operations.values().all(|operation| operation.response_keys.is_empty())),
         (ways.len() as f64).ln_1p(),
@@ -245,6 +263,12 @@ pub(crate) fn group(judge: &Judge<'_>, group: &Alike, words: &[usize], values: &
         share(&|child| child.traits.is_random()),
         share(&|child| right_here(child, &[0]) && right_here(child, &[3])),
         judge.corpus.relative(requests / count / profile.operations.len().max(1) as f64).clamp(-4.0, 4.0),
+        // Parts of a route, such as versions, share what is below them at the base of an API only.
+        if is_base { 0.0 } else { ((1.0 + f64::from(same)) / 4.0).ln().max(0.0) },
+        // Of groups the first members say as much as all.
+        if is_base { 0.0 } else { members.iter().take(8).map(ways_of_values).sum::<f64>() / count.min(8.0) },
+        // One word of two letters is nothing unusual, three are.
+        flag(members.len() > 2 && members.iter().all(|&index| children[index].traits.is_code())),
     ])
 }
 

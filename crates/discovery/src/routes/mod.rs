@@ -201,21 +201,40 @@ impl Routes {
         self.explained(pins, &mut None)
     }
 
+    /// Decides the templates of one service.
+    pub fn templates_of(&self, service: &str, pins: &[Pin]) -> Templates {
+        let mut templates = Templates::default();
+        if let Some(tree) = self.services.get(service.as_bytes()) {
+            self.decide(service, tree, pins, &mut None, &mut templates);
+        }
+        templates
+    }
+
     /// Decides the templates, and tells every question that was asked on the way.
     pub fn explained(&self, pins: &[Pin], trace: &mut Option<Vec<Trace>>) -> Templates {
         let mut templates = Templates::default();
         for (service, tree) in &self.services {
-            let name = String::from_utf8_lossy(service);
-            let pins: Vec<&Pin> = pins.iter().filter(|pin| pin.is_of(&name)).collect();
-            let claims = pins::claims(tree, &pins, &self.config.key);
-            let mut rows = trace.is_some().then(Vec::new);
-            let (decided, _) = decide::decide(tree, &claims.claimed, &mut rows);
-            templates.add(&name, &decided, &pins, claims.leaves);
-            if let (Some(all), Some(rows)) = (trace.as_mut(), rows) {
-                all.extend(rows);
-            }
+            self.decide(&String::from_utf8_lossy(service), tree, pins, trace, &mut templates);
         }
         templates
+    }
+
+    fn decide(
+        &self,
+        service: &str,
+        tree: &Tree,
+        pins: &[Pin],
+        trace: &mut Option<Vec<Trace>>,
+        templates: &mut Templates,
+    ) {
+        let pins: Vec<&Pin> = pins.iter().filter(|pin| pin.is_of(service)).collect();
+        let claims = pins::claims(tree, &pins, &self.config.key);
+        let mut rows = trace.is_some().then(Vec::new);
+        let (decided, _) = decide::decide(tree, &claims.claimed, &mut rows);
+        templates.add(service, &decided, &pins, claims.leaves);
+        if let (Some(all), Some(rows)) = (trace.as_mut(), rows) {
+            all.extend(rows);
+        }
     }
 
     /// What may be stored.

@@ -132,6 +132,11 @@ impl Profile {
 }
 
 impl Operation {
+    /// Is the first step of the way part of the route?
+    pub(crate) fn starts_literal(&self) -> bool {
+        self.steps.first().is_some_and(|step| *step != VARIABLE)
+    }
+
     fn add(&mut self, theirs: &Operation) {
         self.requests = self.requests.saturating_add(theirs.requests);
         self.bodies = self.bodies.saturating_add(theirs.bodies);
@@ -153,6 +158,8 @@ pub(crate) struct Corpus {
     uses: HashMap<u64, [u32; 2]>,
     /// Places below a word where there is no variable, and where there is one.
     below: HashMap<u64, [u32; 2]>,
+    /// Ways on with a literal in them: below how many words that are part of the route, and below how many variables.
+    ways: HashMap<Way, [u32; 2]>,
     /// Words that are part of routes, by [`Style`], and all of them.
     styles: BTreeMap<Style, u32>,
     /// Logarithm of the requests of the average operation.
@@ -168,6 +175,7 @@ impl Corpus {
         };
         if is_decided {
             corpus.count_uses(tree, masked);
+            corpus.count_ways(&whole);
         }
         for operation in whole.operations.values() {
             if operation.response_keys.is_empty() && operation.request_keys.is_empty() {
@@ -212,6 +220,41 @@ impl Corpus {
             let [without, with] = self.below.entry(word).or_default();
             *(if has_variable { with } else { without }) += 1;
         }
+    }
+
+    /// Splits each way from the root at each of its places.
+    fn count_ways(&mut self, whole: &Profile) {
+        let mut seen = HashSet::new();
+        for ((_, method), operation) in &whole.operations {
+            let mut place = 0;
+            for (number, step) in operation.steps.iter().enumerate() {
+                place = mix(place, *step);
+                let below = operation.steps.get(number + 1..).unwrap_or_default();
+                if below.iter().all(|step| *step == VARIABLE) {
+                    break;
+                }
+                let way = (below.iter().fold(0, |way, step| mix(way, *step)), *method);
+                if seen.insert((place, way)) {
+                    let [literal, value] = self.ways.entry(way).or_default();
+                    *(if *step == VARIABLE { value } else { literal }) += 1;
+                }
+            }
+        }
+    }
+
+    /// How much what goes on below resembles what goes on below variables elsewhere: logarithm of how many ways they have in common, if
+    /// these are most of them.
+    pub(crate) fn ways_of_values(&self, profile: &Profile) -> f64 {
+        let (mut all, mut common) = (0.0, 0.0);
+        for (way, operation) in &profile.operations {
+            if operation.literals == 0 {
+                continue;
+            }
+            all += 1.0;
+            let [_, values] = self.ways.get(way).copied().unwrap_or_default();
+            common += f64::from(u8::from(values > 0));
+        }
+        if all == 0.0 { 0.0 } else { (2.0 * common / all - 1.0).max(0.0) * f64::ln_1p(common) }
     }
 
     /// In how many other places below the same word there is no variable, and one.

@@ -125,8 +125,11 @@ impl Judge<'_> {
             }
             // One date or number above everything is the API's version, or its name.
             // Behind the prefix of a gateway too, where nothing else is.
-            let is_only =
-                children.len() == 1 && !self.place.has_collection && self.place.depth.is_some_and(|depth| depth <= 2);
+            // One of many of a kind it is behind a plural.
+            let is_only = children.len() == 1
+                && !self.place.has_collection
+                && self.place.depth.is_some_and(|depth| depth <= 2)
+                && (!self.place.parent_is_plural || child.label.shape == Shape::Date);
             let is_base = (self.place.base || is_only)
                 && only_value(self.tree, child).is_some_and(|only| !only.starts_with('{'))
                 && child.profile.operations.len() > 3;

@@ -68,6 +68,7 @@ impl Traits {
     const VERSION: u32 = 16;
     const PLURAL: u32 = 32;
     const RANDOM: u32 = 64;
+    const CODE: u32 = 128;
 
     pub(crate) fn of(text: &str) -> Traits {
         let has = |is: bool, flag: u32| if is { flag } else { 0 };
@@ -83,6 +84,7 @@ impl Traits {
                 | has(super::shape::is_version(text.as_bytes()), Self::VERSION)
                 | has(is_plural(text), Self::PLURAL)
                 | has(is_random(text), Self::RANDOM)
+                | has(is_code(text), Self::CODE)
                 | (style_of(text) as u32) << 8
                 | ending << 16,
         )
@@ -118,6 +120,11 @@ impl Traits {
     /// Nobody could say it.
     pub(crate) fn is_random(self) -> bool {
         self.0 & Self::RANDOM != 0
+    }
+
+    /// Looks like the code of a language, a country or a currency.
+    pub(crate) fn is_code(self) -> bool {
+        self.0 & Self::CODE != 0
     }
 
     pub(crate) fn style(self) -> Style {
@@ -159,6 +166,19 @@ fn is_random(text: &str) -> bool {
     }
     let parts = parts(text).filter(|part| part.len() <= 2).count();
     longest >= 6 || (vowels == 0 && letters >= 4 && text.len() >= 5) || (changes >= 2 && parts >= 2)
+}
+
+/// `de`, `pt-BR`, `FR`, `EUR`: codes of ISO 639, 3166 and 4217 by their form, and tags of the first two.
+fn is_code(text: &str) -> bool {
+    let letters = |text: &str, small: bool| {
+        text.bytes().all(|byte| if small { byte.is_ascii_lowercase() } else { byte.is_ascii_uppercase() })
+    };
+    match text.split_once(['-', '_']) {
+        Some((language, country)) => {
+            language.len() == 2 && letters(language, true) && country.len() == 2 && letters(country, false)
+        }
+        None => text.len() == 2 && letters(text, true) || matches!(text.len(), 2 | 3) && letters(text, false),
+    }
 }
 
 fn style_of(text: &str) -> Style {
