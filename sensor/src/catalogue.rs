@@ -140,7 +140,7 @@ impl Catalogue {
         };
         let confirmed = endpoints.iter().enumerate().filter(|(_, it)| it.confirmed && it.style.is_api());
         let (places, list): (Vec<usize>, Vec<&Endpoint>) = confirmed.unzip();
-        let report = diff::compare(set, &list);
+        let report = diff::compare(set, &list, &diff::Undocumented::default());
         let of = |verdict: &Verdict| Documented {
             conformance: verdict.conformance,
             specification: verdict.operation.and_then(|at| Some(set.spec(at)?.name.clone())),

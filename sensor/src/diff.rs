@@ -22,6 +22,8 @@ use crate::library::Library;
 use crate::replay::{self, Gathered};
 use crate::{specs, state};
 
+pub(crate) use claims::Undocumented;
+
 /// Only the comparison is printed: no events and no state are written, whatever the configuration says.
 pub(crate) fn quiet(config: &mut Config) {
     config.output.events = None;
@@ -53,18 +55,19 @@ pub(crate) fn diff(args: &Diff, common: &Common, config: &Config) -> Result<(), 
         let name = specs::shown(&spec.name);
         tell!("umbra: warning: {name} names no host and is not compared; bind it with --spec {name}=HOST");
     }
+    let mut undocumented = Undocumented::new();
     let (inventory, failure) = if args.state.is_empty() {
         let mut config = config.clone();
         config.pin.extend(claims::pins(&set));
         let Gathered { inventory, failure, .. } =
-            replay::gather(&args.files, common, &config, |inventory| claims::settle(&set, inventory))?;
+            replay::gather(&args.files, common, &config, |inventory| undocumented = claims::settle(&set, inventory))?;
         (inventory, failure)
     } else {
         let mut inventory = state::read_inventory(&args.state, config)?;
-        claims::settle(&set, &mut inventory);
+        undocumented = claims::settle(&set, &mut inventory);
         (inventory, None)
     };
-    let findings = Findings::new(&set, &inventory);
+    let findings = Findings::new(&set, &inventory, &undocumented);
     let text = match args.format {
         DiffFormat::Table => table::write(&findings),
         DiffFormat::Json => document::write(&findings),
@@ -123,14 +126,23 @@ pub(crate) struct Findings<'a> {
 pub(crate) const KINDS: [&str; 5] = ["shadow", "zombie", "drift", "unmanaged", "orphan"];
 
 /// Compares endpoints with specifications; verdicts are in the order of the endpoints.
-pub(crate) fn compare(set: &SpecSet, endpoints: &[&Endpoint]) -> Report {
+pub(crate) fn compare(set: &SpecSet, endpoints: &[&Endpoint], undocumented: &Undocumented) -> Report {
     let mut schemas = Schemas::default();
-    let observed: Vec<Observed> = endpoints.iter().map(|endpoint| observed::observed(endpoint, &mut schemas)).collect();
+    let observe = |endpoint: &&Endpoint| {
+        let mut observed = observed::observed(endpoint, &mut schemas);
+        if undocumented.contains(&(endpoint.host().to_owned(), endpoint.route().to_owned()))
+            && let Some(evidence) = &mut observed.operation.evidence
+        {
+            evidence.confidence = 1.0;
+        }
+        observed
+    };
+    let observed: Vec<Observed> = endpoints.iter().map(observe).collect();
     set.compare(&observed, &schemas, &windows(endpoints))
 }
 
 impl<'a> Findings<'a> {
-    fn new(set: &'a SpecSet, inventory: &Inventory) -> Findings<'a> {
+    fn new(set: &'a SpecSet, inventory: &Inventory, undocumented: &Undocumented) -> Findings<'a> {
         let (apis, web): (Vec<&Endpoint>, Vec<&Endpoint>) =
             inventory.endpoints().into_iter().partition(|endpoint| endpoint.style.is_api());
         // What was documented and asked for is called, whatever the server said; what is not documented exists only if some
@@ -141,7 +153,7 @@ impl<'a> Findings<'a> {
         };
         let endpoints: Vec<&Endpoint> =
             apis.into_iter().filter(|endpoint| endpoint.confirmed || is_documented(endpoint)).collect();
-        let report = compare(set, &endpoints);
+        let report = compare(set, &endpoints, undocumented);
         let confirmed = |endpoint: &&&Endpoint| endpoint.confirmed;
         let mut findings = Findings {
             set,

@@ -139,8 +139,13 @@ impl SpecSet {
         Some(format!("{}{}", mount.path, operation.template))
     }
 
-    /// Every documented operation with the hosts (or host patterns) where it may be called and its whole template there.
+    /// Every documented template with the hosts (or host patterns) where it may be called.
     pub fn documented(&self) -> impl Iterator<Item = (&str, String)> {
+        self.operations().map(|(host, _, template)| (host, template))
+    }
+
+    /// Every documented operation: a host (or host pattern) where it may be called, its method and its whole template there.
+    pub fn operations(&self) -> impl Iterator<Item = (&str, &str, String)> {
         self.places.iter().zip(&self.bound).flat_map(move |(places, bound)| {
             places.iter().filter_map(|(host, mount)| Some((host.as_str(), self.mount(*mount)?))).flat_map(
                 |(host, mount)| {
@@ -149,7 +154,9 @@ impl SpecSet {
                         list => operation.servers == list,
                     };
                     let there = bound.spec.operations.iter().filter(is_there);
-                    there.map(move |operation| (host, format!("{}{}", mount.path, operation.template)))
+                    there.map(move |operation| {
+                        (host, operation.method.as_str(), format!("{}{}", mount.path, operation.template))
+                    })
                 },
             )
         })

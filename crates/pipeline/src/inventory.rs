@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use umbra_discovery::definition::{Definition, Definitions};
-use umbra_discovery::routes::{Pins, Routes, Templates};
+use umbra_discovery::routes::{Known, Pins, Routes, Templates};
 use umbra_discovery::{Endpoint, Endpoints, Settled};
 
 use crate::counters::Counters;
@@ -90,9 +90,10 @@ impl Inventory {
     }
 
     /// The same, where something else knows routes too: `route` is given an endpoint as it was filed so far, with its literal
-    /// segments as they were asked for, and the templates that were decided.
-    pub fn settle_as(&mut self, route: impl Fn(&Endpoint, &Templates) -> Option<String>) {
-        let templates = self.routes.as_ref().map(|routes| routes.templates(self.pins.list())).unwrap_or_default();
+    /// segments as they were asked for, and the templates that were decided beside what is `known`.
+    pub fn settle_as(&mut self, known: &Known, route: impl Fn(&Endpoint, &Templates) -> Option<String>) {
+        let beside = |routes: &Routes| routes.templates_beside(known, self.pins.list());
+        let templates = self.routes.as_ref().map(beside).unwrap_or_default();
         self.endpoints = self.endpoints.filed(|endpoint| route(endpoint, &templates));
         self.endpoints.settle();
     }

@@ -128,6 +128,29 @@ fn f070_distinct_paths_collapse_and_the_rest_is_unharmed() {
 }
 
 #[test]
+fn f070_a_crowded_service_goes_on_under_its_templates() {
+    let mut config = config();
+    config.discovery.endpoints_per_service = 300;
+    let project = |n| ["", "/members"].map(|end| ("api.test".to_owned(), format!("/api/projects/{}{end}", word(n))));
+    // Some are met for the first time when the bound was reached long ago.
+    let late = ["/api/audit", "/api/teams/7"].map(|path| ("api.test".to_owned(), path.to_owned()));
+    let flows = [Flow::new("10.0.0.1:1000", (0..2_000).flat_map(project)), Flow::new("10.0.0.2:1000", late)];
+    let inventory = inventory(&config, &flows, 1);
+    let rows = confirmed(&inventory);
+    let rows: Vec<(&str, u64)> = rows.iter().map(|(_, route, requests)| (route.as_str(), *requests)).collect();
+    let expected = [
+        ("/api/audit", 1),
+        ("/api/projects/{project_name}", 2_000),
+        ("/api/projects/{project_name}/members", 2_000),
+        ("/api/teams/{team_id}", 1),
+    ];
+    assert_eq!(rows, expected);
+    let counters = inventory.endpoint_counters();
+    assert!(counters.folds > 1 && counters.folds < 20, "{}", counters.folds);
+    assert_eq!((counters.coarse, counters.overflow), (0, 0));
+}
+
+#[test]
 fn f071_a_million_refused_paths_are_no_endpoints() {
     let mut config = config();
     config.discovery.unconfirmed = 200;

@@ -4,17 +4,15 @@
 //! A specification knows its templates: however few values a variable had, and whatever they look like, a request for it is one
 //! for the documented operation. Only where traffic shows that something else is behind a literal is it kept apart.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 
 use umbra_discovery::Endpoint;
-use umbra_discovery::routes::{Templates, looks_like_value};
+use umbra_discovery::routes::{Known, Templates, looks_like_value};
 use umbra_openapi::SpecSet;
 use umbra_pipeline::Inventory;
 
 use crate::config::PinConfig;
-
-/// From this confidence on a literal that was inferred beside a variable is taken for one.
-const CERTAIN: f64 = 0.9;
 
 /// Documented templates with a literal that looks like a value (`/folders/0` beside `/folders/{id}`), pinned: only while a request is
 /// at hand can it be told from the values around it.
@@ -29,27 +27,46 @@ pub(super) fn pins(set: &SpecSet) -> Vec<PinConfig> {
     pins.take(PINS).collect()
 }
 
-/// Decides the routes: those of the specifications where one matches, inferred ones else.
-pub(super) fn settle(set: &SpecSet, inventory: &mut Inventory) {
+/// Routes that are no values of the variables that a specification has in their places: host and route.
+pub(crate) type Undocumented = HashSet<(String, String)>;
+
+/// Decides the routes: those of the specifications where one matches, inferred ones else. Gives the ones that a specification only
+/// seems to document.
+pub(super) fn settle(set: &SpecSet, inventory: &mut Inventory) -> Undocumented {
+    let mut known = Known::default();
+    for (host, method, template) in set.operations().filter(|(host, ..)| !host.contains('{')) {
+        known.add(host, method, &template);
+    }
+    let undocumented = RefCell::new(Undocumented::new());
     // Made once the templates are known, at the first endpoint.
     let variables = std::cell::OnceCell::new();
-    inventory.settle_as(|endpoint, templates| {
+    inventory.settle_as(&known, |endpoint, templates| {
         let variables = variables.get_or_init(|| variables_of(templates));
         let inferred = templates.of(endpoint);
         // What was kept stands under its template already.
         let kept = || endpoint.confirmed.then(|| endpoint.route());
         let template = inferred.map(|inferred| inferred.template.as_str()).or_else(kept);
         let path = with_literals(endpoint, template);
-        let certain = |place: usize| {
-            inferred.is_some_and(|inferred| {
-                inferred.confidences.get(place).is_some_and(|confidence| *confidence >= CERTAIN)
-                    && variables.contains(&(inferred.service.clone(), prefix(&inferred.template, place)))
-            })
+        let certainty = |place: usize| {
+            let Some(inferred) = inferred else { return 0.0 };
+            let is_beside = variables.contains(&(inferred.service.clone(), prefix(&inferred.template, place)));
+            // A documented word is no evidence against what is documented beside it.
+            let segments = inferred.template.split('/').skip(1).take(place + 1);
+            match is_beside && !known.is_part(&inferred.service, segments) {
+                true => inferred.confidences.get(place).copied().unwrap_or_default(),
+                false => 0.0,
+            }
         };
-        let literals = template.map(|template| (template, &certain as &dyn Fn(usize) -> bool));
+        let literals = template.map(|template| (template, &certainty as &dyn Fn(usize) -> f64));
         let claimed = set.claim(endpoint.host(), endpoint.method(), &path, literals);
+        if let (None, Some(template)) = (&claimed, template)
+            && set.claim(endpoint.host(), endpoint.method(), &path, None).is_some()
+        {
+            undocumented.borrow_mut().insert((endpoint.host().to_owned(), template.to_owned()));
+        }
         claimed.or_else(|| template.map(str::to_owned))
     });
+    undocumented.into_inner()
 }
 
 /// The path as it was asked for, as far as it is known: what looks like a value and is part of the route stands there too.

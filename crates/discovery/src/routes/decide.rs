@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use super::known::KnownPlace;
 use super::profile::{Corpus, Profile};
-use super::score::{self, Judge, Place, Trace};
+use super::score::{self, Documented, Judge, Place, Trace};
 use super::shape::Shape;
 use super::sketch::Distinct;
 use super::tree::{Label, Leaf, NodeId, ROOT, Tree};
@@ -54,8 +55,14 @@ impl Default for Segment {
     }
 }
 
-/// Decides the templates of a service. Gives them, and for each node of the tree whether it is a value.
-pub(crate) fn decide(tree: &Tree, claimed: &[bool], trace: &mut Option<Vec<Trace>>) -> (Decided, Vec<bool>) {
+/// Decides the templates of a service; `known` is what of them is documented. Gives them, and for each node of the tree whether it is a value.
+pub(crate) fn decide(
+    tree: &Tree,
+    claimed: &[bool],
+    known: Option<&KnownPlace>,
+    trace: &mut Option<Vec<Trace>>,
+) -> (Decided, Vec<bool>) {
+    let known: Vec<&KnownPlace> = known.into_iter().collect();
     let mut masked: Vec<bool> = (0..tree.ids()).map(|id| tree.node(id as NodeId).label.shape.is_value()).collect();
     let mut decided = Decided::default();
     for round in 0..ROUNDS {
@@ -66,7 +73,7 @@ pub(crate) fn decide(tree: &Tree, claimed: &[bool], trace: &mut Option<Vec<Trace
         }
         let round = Round { tree, masked: &masked, corpus: &corpus, claimed };
         let place = Place { base: true, depth: Some(0), ..Place::default() };
-        decided = round.view(Segment::default(), vec![ROOT], &place, &mut next, trace);
+        decided = round.view(Segment::default(), vec![ROOT], (&place, &known), &mut next, trace);
         if next == masked {
             break;
         }
@@ -97,7 +104,7 @@ impl Round<'_> {
         &self,
         segment: Segment,
         nodes: Vec<NodeId>,
-        place: &Place,
+        (place, known): (&Place, &[&KnownPlace]),
         masked: &mut [bool],
         trace: &mut Option<Vec<Trace>>,
     ) -> Decided {
@@ -121,8 +128,22 @@ impl Round<'_> {
         }
         let children: Vec<Child> = labels.into_iter().map(|(label, nodes)| self.child(label, nodes)).collect();
         let place = Place { has_collection, ..*place };
-        let split = Judge { tree: self.tree, masked: self.masked, corpus: self.corpus, place, children: &children }
-            .split(trace);
+        let documented = children.iter().map(|child| {
+            let text = self.literal_text(child);
+            known.iter().any(|known| known.has(&text))
+        });
+        let literals: Vec<bool> = documented.collect();
+        let has_variable = known.iter().any(|known| known.has_variable());
+        let has_literals = known.iter().any(|known| known.has_literals());
+        let prior = |child: &Child| match (has_variable, has_literals) {
+            (true, _) => known.iter().map(|known| prior_of(known.fit(self.tree, &child.nodes))).fold(-2.0, f64::max),
+            // Where only parts of the route are documented nearly nothing else stands.
+            (false, true) => -3.0,
+            (false, false) => 0.0,
+        };
+        let documented = Documented { priors: children.iter().map(prior).collect(), literals, has_variable };
+        let judge = Judge { tree: self.tree, masked: self.masked, corpus: self.corpus, place, children: &children };
+        let split = judge.split(&documented, trace);
 
         let mut decided = Decided { segment, children: Vec::new(), leaves: leaves.into_values().collect() };
         // A variable with each of its endings is a place of its own.
@@ -149,15 +170,17 @@ impl Round<'_> {
                 parent_is_value: false,
                 has_collection: false,
             };
+            let behind: Vec<&KnownPlace> = known.iter().flat_map(|known| known.behind(&text)).collect();
             let segment = Segment::Literal { text, confidence: score::confidence(-verdict.score) };
-            decided.children.push(self.view(segment, child.nodes, &below, masked, trace));
+            decided.children.push(self.view(segment, child.nodes, (&below, &behind), masked, trace));
         }
+        let behind: Vec<&KnownPlace> = known.iter().filter_map(|known| known.behind_value()).collect();
         for (ending, nodes) in variables {
             let below = Place { parent_is_value: true, ..Place::default() };
             let (shapes, distinct) = self.values_of(&nodes);
             let confidence = score::confidence(split.score);
             let segment = Segment::Variable { ending, confidence, reasons: split.reasons.clone(), shapes, distinct };
-            decided.children.push(self.view(segment, nodes, &below, masked, trace));
+            decided.children.push(self.view(segment, nodes, (&below, &behind), masked, trace));
         }
         decided.children.sort_by(|a, b| a.segment.order().cmp(&b.segment.order()));
         decided
@@ -198,6 +221,17 @@ impl Round<'_> {
         }
         (shapes, distinct.count())
     }
+}
+
+/// Log-odds that a word is a value of a documented variable, by how many of its operations are documented behind that
+/// ([`KnownPlace::fit`]).
+fn prior_of([fit, below, all]: [u32; 3]) -> f64 {
+    if all == 0 {
+        return 0.0;
+    }
+    // Nothing but the variable explains what goes on behind several words of it.
+    let is_whole = fit == all && below > 1;
+    4.0 * f64::from(fit) / f64::from(all) - 2.0 + if is_whole { 6.0 } else { 1.5 * f64::from(below.min(1)) }
 }
 
 impl Segment {

@@ -22,6 +22,7 @@ mod decide;
 mod evidence;
 mod features;
 mod feed;
+mod known;
 mod pinned;
 mod pins;
 mod profile;
@@ -40,6 +41,7 @@ use serde::{Deserialize, Serialize};
 pub use body::{BodyFacts, is_candidate_value};
 pub use evidence::{BodyKind, Evidence};
 pub use feed::Sighting;
+pub use known::Known;
 pub use pinned::Pins;
 pub(crate) use pinned::Segments;
 pub use pins::{Pin, PinError};
@@ -201,11 +203,21 @@ impl Routes {
         self.explained(pins, &mut None)
     }
 
+    /// The same, where it is known of some places what they are.
+    pub fn templates_beside(&self, known: &Known, pins: &[Pin]) -> Templates {
+        let mut templates = Templates::default();
+        for (service, tree) in &self.services {
+            let name = String::from_utf8_lossy(service);
+            self.decide(&name, tree, (known.of(&name), pins), &mut None, &mut templates);
+        }
+        templates
+    }
+
     /// Decides the templates of one service.
     pub fn templates_of(&self, service: &str, pins: &[Pin]) -> Templates {
         let mut templates = Templates::default();
         if let Some(tree) = self.services.get(service.as_bytes()) {
-            self.decide(service, tree, pins, &mut None, &mut templates);
+            self.decide(service, tree, (None, pins), &mut None, &mut templates);
         }
         templates
     }
@@ -214,7 +226,7 @@ impl Routes {
     pub fn explained(&self, pins: &[Pin], trace: &mut Option<Vec<Trace>>) -> Templates {
         let mut templates = Templates::default();
         for (service, tree) in &self.services {
-            self.decide(&String::from_utf8_lossy(service), tree, pins, trace, &mut templates);
+            self.decide(&String::from_utf8_lossy(service), tree, (None, pins), trace, &mut templates);
         }
         templates
     }
@@ -223,14 +235,14 @@ impl Routes {
         &self,
         service: &str,
         tree: &Tree,
-        pins: &[Pin],
+        (known, pins): (Option<&known::KnownPlace>, &[Pin]),
         trace: &mut Option<Vec<Trace>>,
         templates: &mut Templates,
     ) {
         let pins: Vec<&Pin> = pins.iter().filter(|pin| pin.is_of(service)).collect();
         let claims = pins::claims(tree, &pins, &self.config.key);
         let mut rows = trace.is_some().then(Vec::new);
-        let (decided, _) = decide::decide(tree, &claims.claimed, &mut rows);
+        let (decided, _) = decide::decide(tree, &claims.claimed, known, &mut rows);
         templates.add(service, &decided, &pins, claims.leaves);
         if let (Some(all), Some(rows)) = (trace.as_mut(), rows) {
             all.extend(rows);
@@ -240,7 +252,7 @@ impl Routes {
     /// What may be stored.
     pub fn snapshot(&self) -> Snapshot {
         let stored = |tree: &Tree| {
-            let (_, is_value) = decide::decide(tree, &[], &mut None);
+            let (_, is_value) = decide::decide(tree, &[], None, &mut None);
             tree.stored(|id, _| !is_value.get(id as usize).copied().unwrap_or(true))
         };
         Snapshot {

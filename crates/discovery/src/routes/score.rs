@@ -29,6 +29,24 @@ pub(crate) struct Place {
     pub(crate) has_collection: bool,
 }
 
+/// What of a place is documented.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Documented {
+    /// By child: a part of the route.
+    pub(crate) literals: Vec<bool>,
+    /// By child: log-odds that it is a value.
+    pub(crate) priors: Vec<f64>,
+    /// There are values.
+    pub(crate) has_variable: bool,
+}
+
+impl Documented {
+    fn prior(&self, members: &[usize]) -> f64 {
+        let known = members.iter().filter_map(|&index| self.priors.get(index));
+        known.sum::<f64>() / members.len().max(1) as f64
+    }
+}
+
 /// What was made of one child.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Verdict {
@@ -114,12 +132,17 @@ impl Values {
 
 impl Judge<'_> {
     /// Tells the children into values and literals.
-    pub(crate) fn split(&self, trace: &mut Option<Vec<Trace>>) -> Split {
+    pub(crate) fn split(&self, documented: &Documented, trace: &mut Option<Vec<Trace>>) -> Split {
+        let is_documented = |index: usize| documented.literals.get(index) == Some(&true);
         let children = self.children;
         let mut split =
             Split { verdicts: vec![Verdict { is_value: false, score: -3.0 }; children.len()], ..Split::default() };
         let mut values = Values::default();
-        for (child, verdict) in children.iter().zip(&mut split.verdicts) {
+        for (index, (child, verdict)) in children.iter().zip(&mut split.verdicts).enumerate() {
+            if is_documented(index) {
+                *verdict = Verdict { is_value: false, score: -9.0 };
+                continue;
+            }
             if !child.label.shape.is_value() {
                 continue;
             }
@@ -141,14 +164,14 @@ impl Judge<'_> {
         let words: Vec<usize> = children
             .iter()
             .enumerate()
-            .filter(|(_, child)| !child.label.shape.is_value())
+            .filter(|(index, child)| !child.label.shape.is_value() && !is_documented(*index))
             .map(|(index, _)| index)
             .collect();
         if values.shaped > 0 {
             split.score = 6.0;
             split.reasons.push("shape");
         }
-        for (members, score, reasons) in self.value_groups(&words, &values, trace) {
+        for (members, score, reasons) in self.value_groups(&words, &values, documented, trace) {
             if split.score < score {
                 (split.score, split.reasons) = (score, reasons);
             }
@@ -161,7 +184,16 @@ impl Judge<'_> {
         self.expel(&mut values, &mut split);
         self.expel_token(&mut values, &mut split);
         if values.shaped > 0 || !values.words.is_empty() {
-            self.absorb(&words, &mut values, &mut split, trace);
+            self.absorb(&words, &mut values, documented, &mut split, trace);
+        } else if documented.has_variable {
+            // Nothing to compare with, but that it is no word that names something special.
+            for &index in &words {
+                let traits = children[index].traits;
+                let is_special = traits.is_reserved() || traits.is_action() || traits.is_plural();
+                let score = documented.prior(&[index]) - if is_special { 2.5 } else { 0.0 };
+                split.verdicts[index] = Verdict { is_value: score > 0.0, score };
+                split.score = split.score.max(score);
+            }
         }
         split
     }
@@ -253,7 +285,16 @@ impl Judge<'_> {
     }
 
     /// Brings words in that are values too. Each round may make the profile richer, and so bring more in.
-    fn absorb(&self, words: &[usize], values: &mut Values, split: &mut Split, trace: &mut Option<Vec<Trace>>) {
+    fn absorb(
+        &self,
+        words: &[usize],
+        values: &mut Values,
+        documented: &Documented,
+        split: &mut Split,
+        trace: &mut Option<Vec<Trace>>,
+    ) {
+        /// The prior of a word that is documented as a value, with nothing behind it.
+        const LEAF: f64 = 2.0;
         for round in 0..3 {
             let mut found = Vec::new();
             for &index in words {
@@ -261,7 +302,12 @@ impl Judge<'_> {
                     continue;
                 }
                 let features = features::member(self, &self.children[index], values);
-                let score = features.score(&Member::WEIGHTS);
+                let mut prior = documented.prior(&[index]);
+                // Values of shapes that words do not have say that a word is none, whatever a document admits.
+                if prior <= LEAF && values.words.is_empty() && values.shaped > 2 {
+                    prior = prior.min(0.0);
+                }
+                let score = features.score(&Member::WEIGHTS) + prior;
                 split.verdicts[index].score = score;
                 if score > 0.0 {
                     found.push(index);
@@ -282,7 +328,13 @@ impl Judge<'_> {
     }
 
     /// The groups of words that are likely to be the values of a variable.
-    fn value_groups(&self, words: &[usize], values: &Values, trace: &mut Option<Vec<Trace>>) -> Vec<Found> {
+    fn value_groups(
+        &self,
+        words: &[usize],
+        values: &Values,
+        documented: &Documented,
+        trace: &mut Option<Vec<Trace>>,
+    ) -> Vec<Found> {
         let mut found = Vec::new();
         let mut solo: Option<Found> = None;
         for group in self.groups(words) {
@@ -292,7 +344,7 @@ impl Judge<'_> {
                 true => ("solo", &Solo::WEIGHTS, &Solo::NAMES),
                 false => ("group", &Group::WEIGHTS, &Group::NAMES),
             };
-            let score = features.score(weights);
+            let score = features.score(weights) + documented.prior(&group.members);
             if let Some(rows) = trace.as_mut() {
                 rows.push(self.row(question, &group.members, &features, names, score));
             }

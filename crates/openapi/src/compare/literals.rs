@@ -14,7 +14,7 @@ use crate::schema::{SchemaId, Schemas, Types};
 use crate::template::{Segment, segments, variables};
 
 /// From this confidence on an inventory's literal is taken for one.
-const CERTAIN: f64 = 0.9;
+const CERTAIN: f64 = 0.8;
 
 /// Methods that path items have.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
@@ -78,27 +78,31 @@ fn speak_against(set: &SpecSet, at: OperationRef, seen: &[Segment], certain: &dy
 impl SpecSet {
     /// The template of the operation that documents what was asked for at `path`, a path or a template with the literals that
     /// are known; where none documents the method, that of another method there. `inferred` is the template that an inventory
-    /// without specifications gives it, with whether it is certain that the segment at a place is a literal, as it has a
+    /// without specifications gives it, with how certain it is, 0 to 1, that the segment at a place is a literal, as it has a
     /// variable beside it: where that speaks against the operation, the path is no value of its variable, and nothing documents
-    /// it.
+    /// it. What nothing documents anyway is told by the name that it seems to have.
     pub fn claim(
         &self,
         host: &str,
         method: &str,
         path: &str,
-        inferred: Option<(&str, &dyn Fn(usize) -> bool)>,
+        inferred: Option<(&str, &dyn Fn(usize) -> f64)>,
     ) -> Option<String> {
-        let refs = match self.observed(host, method, path) {
-            Found::Operations(refs) => refs,
+        let (refs, has_method) = match self.observed(host, method, path) {
+            Found::Operations(refs) => (refs, true),
             // Nobody has looked for what is there with a method that is not documented and did not succeed.
             Found::NoMethod if inferred.is_some() => {
                 let others = METHODS.iter().map(|other| self.observed(host, other, path));
-                others.filter_map(|found| if let Found::Operations(refs) = found { Some(refs) } else { None }).next()?
+                let mut others =
+                    others.filter_map(|found| if let Found::Operations(refs) = found { Some(refs) } else { None });
+                (others.next()?, false)
             }
             _ => return None,
         };
         let fits = |at: &&OperationRef| {
-            inferred.is_none_or(|(template, certain)| !speak_against(self, **at, &segments(template), certain))
+            let enough = if has_method { CERTAIN } else { 0.5 };
+            let beside = |place: usize| inferred.is_some_and(|(_, certainty)| certainty(place) >= enough);
+            inferred.is_none_or(|(template, _)| !speak_against(self, **at, &segments(template), &beside))
         };
         refs.iter().find(fits).and_then(|at| self.template(*at))
     }
