@@ -186,6 +186,8 @@ pub struct Endpoints {
     confirmed: HashMap<u64, usize, RandomState>,
     /// A service that has reached its bound, until somebody asks.
     crowded: Option<String>,
+    /// No service is folded before.
+    next_fold: Timestamp,
     /// Services that templates give no room, by hash of their host.
     unfoldable: HashSet<u64, RandomState>,
     memory: Arc<Memory>,
@@ -207,6 +209,7 @@ impl Endpoints {
             operations: HashMap::with_hasher(hasher.clone()),
             confirmed: HashMap::with_hasher(hasher.clone()),
             crowded: None,
+            next_fold: Timestamp(0),
             unfoldable: HashSet::with_hasher(hasher.clone()),
             memory: Memory::new(config.sampling, config.value_key, hasher.clone()),
             hosts: Hosts::new(config.hosts_per_client, hasher.clone()),
@@ -296,7 +299,12 @@ impl Endpoints {
         if let Some(operation) = operation {
             self.write_operation(style, &operation);
         }
-        let Some(slot) = self.place(style, host_len, method_len) else {
+        let coarse = self.counters.coarse;
+        let place = self.place(style, host_len, method_len);
+        if self.counters.coarse > coarse {
+            self.crowd(observation);
+        }
+        let Some(slot) = place else {
             self.counters.overflow += 1;
             let key = EndpointKey { style, bytes: &self.key, host_len, method_len };
             return Observed { key: Some(key), ..nowhere };
@@ -315,6 +323,7 @@ impl Endpoints {
             let (seen, left_out) = (observation.time.nanos(), &mut self.counters.definitions);
             self.definitions.observe(place, &facts, too_long, seen, left_out);
         }
+        let mut is_crowded = false;
         if !endpoint.confirmed && confirms {
             endpoint.answered = true;
             if self.hosts.takes(observation.host, observation.server, observation.client)
@@ -325,13 +334,14 @@ impl Endpoints {
                 let host = self.hasher.hash_one(observation.host);
                 let confirmed = self.confirmed.entry(host).or_default();
                 *confirmed += 1;
-                if *confirmed == self.config.endpoints_per_service && !self.unfoldable.contains(&host) {
-                    self.crowded = Some(endpoint.host().to_owned());
-                }
+                is_crowded = *confirmed == self.config.endpoints_per_service;
             }
         }
         if is_opened {
             self.note_open(slot);
+        }
+        if is_crowded {
+            self.crowd(observation);
         }
         match self.slots.get(slot as usize) {
             Some(Some(endpoint)) => Observed {

@@ -134,7 +134,14 @@ fn f070_a_crowded_service_goes_on_under_its_templates() {
     let project = |n| ["", "/members"].map(|end| ("api.test".to_owned(), format!("/api/projects/{}{end}", word(n))));
     // Some are met for the first time when the bound was reached long ago.
     let late = ["/api/audit", "/api/teams/7"].map(|path| ("api.test".to_owned(), path.to_owned()));
-    let flows = [Flow::new("10.0.0.1:1000", (0..2_000).flat_map(project)), Flow::new("10.0.0.2:1000", late)];
+    let at = |minute: usize| start().after(Duration::from_secs(60 * minute as u64));
+    let hundred = |minute: usize| {
+        let port = 1000 + minute;
+        let projects = (minute * 100..minute * 100 + 100).flat_map(project);
+        Flow::new(&format!("10.0.0.1:{port}"), projects).with(Some(200), at(minute))
+    };
+    let mut flows: Vec<Flow> = (0..20).map(hundred).collect();
+    flows.push(Flow::new("10.0.0.2:1000", late).with(Some(200), at(20)));
     let inventory = inventory(&config, &flows, 1);
     let rows = confirmed(&inventory);
     let rows: Vec<(&str, u64)> = rows.iter().map(|(_, route, requests)| (route.as_str(), *requests)).collect();

@@ -50,11 +50,14 @@ pub(super) fn settle(set: &SpecSet, inventory: &mut Inventory) -> Undocumented {
         let certainty = |place: usize| {
             let Some(inferred) = inferred else { return 0.0 };
             let is_beside = variables.contains(&(inferred.service.clone(), prefix(&inferred.template, place)));
-            // A documented word is no evidence against what is documented beside it.
-            let segments = inferred.template.split('/').skip(1).take(place + 1);
-            match is_beside && !known.is_part(&inferred.service, segments) {
-                true => inferred.confidences.get(place).copied().unwrap_or_default(),
-                false => 0.0,
+            // A documented word further up is no evidence against what is documented beside it; that at the end is what was asked
+            // for, and not with this method.
+            let segments = inferred.template.split('/').skip(1);
+            let is_last = segments.clone().count() == place + 1;
+            match (is_beside, known.is_part(&inferred.service, segments.take(place + 1))) {
+                (false, _) => 0.0,
+                (true, true) => f64::from(u8::from(is_last)),
+                (true, false) => inferred.confidences.get(place).copied().unwrap_or_default(),
             }
         };
         let literals = template.map(|template| (template, &certainty as &dyn Fn(usize) -> f64));

@@ -4,13 +4,28 @@
 //! [`coarse`]: crate::coarse
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Endpoints;
+use super::{Endpoints, Observation};
 use crate::endpoint_key::Settled;
 use crate::routes::{Pin, Templates};
 use crate::style::Style;
 
+/// Templates are decided at most once in so much packet time: whoever makes a server answer any path must not make that the most
+/// of the work (a second, for a service of 60,000 places).
+const EVERY: Duration = Duration::from_secs(10);
+
 impl Endpoints {
+    /// The service of a transaction has reached its bound.
+    #[cold]
+    pub(super) fn crowd(&mut self, observation: &Observation<'_>) {
+        let hash = self.hasher.hash_one(observation.host);
+        if observation.time >= self.next_fold && !self.unfoldable.contains(&hash) {
+            self.next_fold = observation.time.after(EVERY);
+            self.crowded = Some(String::from_utf8_lossy(observation.host).into_owned());
+        }
+    }
+
     /// A service that has reached [`Config::endpoints_per_service`](super::Config) since this was last asked, and may have room
     /// under its templates.
     pub fn crowded(&mut self) -> Option<String> {

@@ -231,7 +231,8 @@ fn prior_of([fit, below, all]: [u32; 3]) -> f64 {
     }
     // Nothing but the variable explains what goes on behind several words of it.
     let is_whole = fit == all && below > 1;
-    4.0 * f64::from(fit) / f64::from(all) - 2.0 + if is_whole { 6.0 } else { 1.5 * f64::from(below.min(1)) }
+    let sure = if is_whole { 7.0 } else { 2.5 * f64::from(below.min(1)) };
+    3.0 * f64::from(fit) / f64::from(all) - 2.0 + sure
 }
 
 impl Segment {

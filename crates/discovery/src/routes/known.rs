@@ -119,3 +119,32 @@ impl KnownPlace {
         self.variable.as_deref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_a_part_where_it_is_documented() {
+        let mut known = Known::default();
+        for (method, template) in [("GET", "/users/{id}"), ("GET", "/users/me"), ("PUT", "/users/{id}/photos/{n}.png")]
+        {
+            known.add("api.test", method, template);
+        }
+        let is_part = |service: &str, route: &str| known.is_part(service, route.split('/').skip(1));
+        assert!(is_part("api.test", "/users") && is_part("api.test", "/users/me"));
+        assert!(is_part("api.test", "/users/{user_id}/photos") && is_part("api.test", "/users/me/photos"));
+        assert!(!is_part("api.test", "/users/ann") && !is_part("api.test", "/users/{user_id}"));
+        assert!(!is_part("other.test", "/users"));
+    }
+
+    #[test]
+    fn places_are_bounded() {
+        let mut known = Known::default();
+        for number in 0..PLACES + 10 {
+            known.add("api.test", "GET", &format!("/{number}"));
+        }
+        assert!(known.is_part("api.test", ["7"].into_iter()));
+        assert_eq!(known.places, PLACES);
+    }
+}

@@ -294,7 +294,7 @@ impl Judge<'_> {
         trace: &mut Option<Vec<Trace>>,
     ) {
         /// The prior of a word that is documented as a value, with nothing behind it.
-        const LEAF: f64 = 2.0;
+        const LEAF: f64 = 1.0;
         for round in 0..3 {
             let mut found = Vec::new();
             for &index in words {
