@@ -94,7 +94,7 @@ settings() { # directory, nodes, first port, node
     base=$(($3 + 5 * ($4 - 1)))
     copies=$2
     voters=
-    for node in $(seq "$2"); do voters="$voters,$node@127.0.0.1:$(($3 + 5 * (node - 1) + 2))"; done
+    for voter in $(seq "$2"); do voters="$voters,$voter@127.0.0.1:$(($3 + 5 * (voter - 1) + 2))"; done
     mkdir -p "$1/node$4"
     plain='org.apache.kafka.common.security.plain.PlainLoginModule required user_umbra="umbra-secret" user_reader="reader-secret";'
     scram='org.apache.kafka.common.security.scram.ScramLoginModule required;'

@@ -226,7 +226,7 @@ impl Rollup {
             .map(|part| part.evidence.as_str())
             .collect();
         if whole.len() == parts as usize {
-            let snapshot = rows::unpack(&whole.concat());
+            let snapshot = rows::unpack(&whole.concat(), rows::EVIDENCE_BYTES);
             evidence.parts.retain(|_, part| part.seq > seq);
             evidence.whole = Some((seq, Routes::restore(self.config.routes, snapshot.ok_or(Unreadable)?)));
         }

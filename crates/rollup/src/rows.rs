@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
-use umbra_discovery::routes::{Routes, Snapshot};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use umbra_discovery::routes::Routes;
 use umbra_discovery::{Coverage, Endpoint, EndpointState, Latency};
 use umbra_event::kafka::{CoverageRecord, LatencyState, RECORD_VERSION, RouteEvidenceRecord, SensorRow, Sketch};
 use umbra_event::{read_rfc3339, rfc3339};
@@ -17,7 +19,10 @@ use umbra_event::{read_rfc3339, rfc3339};
 pub const PART_BYTES: usize = 512 * 1024;
 
 /// Evidence grows to this at most when it is unpacked: a service at all its bounds stays below.
-const UNPACKED_BYTES: u64 = 256 << 20;
+pub(crate) const EVIDENCE_BYTES: u64 = 256 << 20;
+
+/// And what is learnt of an endpoint to this.
+const ENDPOINT_BYTES: u64 = 16 << 20;
 
 /// Who says something, and which of its words this is.
 #[derive(Clone, Copy, Debug)]
@@ -71,9 +76,7 @@ pub fn sensor_row(endpoint: &Endpoint, stamp: &Stamp<'_>) -> SensorRow {
     };
     // What stands in the row itself is not repeated; the parts that no consumer could make sense of are left.
     state.latency = Latency::default();
-    // To memory, and no map of it has keys other than text: cannot fail.
-    let rest = serde_json::to_vec(&state).unwrap_or_default();
-    SensorRow { rest: STANDARD.encode(rest), ..row }
+    SensorRow { rest: pack(&state), ..row }
 }
 
 /// The endpoint of a row; `None` if no sensor has written it.
@@ -92,7 +95,7 @@ pub(crate) fn endpoint(row: SensorRow) -> Option<Endpoint> {
         .iter()
         .map(|(status, count)| status.parse().ok().map(|status| (status, *count)))
         .collect::<Option<_>>()?;
-    let rest: EndpointState = serde_json::from_slice(&STANDARD.decode(row.rest).ok()?).ok()?;
+    let rest: EndpointState = unpack(&row.rest, ENDPOINT_BYTES)?;
     EndpointState {
         style: row.style,
         host: row.host,
@@ -165,19 +168,20 @@ pub fn evidence_records(routes: &Routes, shows: impl Fn(&str) -> bool, stamp: &S
     records
 }
 
-fn pack(snapshot: &Snapshot) -> String {
+/// As Base64 of deflated JSON.
+fn pack(value: &impl Serialize) -> String {
     let mut packer = DeflateEncoder::new(Vec::new(), Compression::fast());
-    // To memory: cannot fail.
-    if let Ok(json) = serde_json::to_vec(snapshot) {
+    // To memory, and no map has keys other than text: cannot fail.
+    if let Ok(json) = serde_json::to_vec(value) {
         let _ = packer.write_all(&json);
     }
     STANDARD.encode(packer.finish().unwrap_or_default())
 }
 
-/// Evidence from its joined parts; `None` if no sensor has written it.
-pub(crate) fn unpack(packed: &str) -> Option<Snapshot> {
+/// What was packed, if no sensor but one of this version has packed it, and it is not more than `most` bytes.
+pub(crate) fn unpack<T: DeserializeOwned>(packed: &str, most: u64) -> Option<T> {
     let bytes = STANDARD.decode(packed).ok()?;
     let mut json = Vec::new();
-    DeflateDecoder::new(bytes.as_slice()).take(UNPACKED_BYTES).read_to_end(&mut json).ok()?;
+    DeflateDecoder::new(bytes.as_slice()).take(most).read_to_end(&mut json).ok()?;
     serde_json::from_slice(&json).ok()
 }

@@ -7,8 +7,8 @@ use rdkafka::producer::Partitioner;
 /// Records without a key that go to one partition before the next has its turn: a batch holds more of them then.
 const KEYLESS_RUN: u32 = 256;
 
-/// The partition of a key among `partitions`: murmur2, the sign bit cleared. Of a sensor row (`endpoint_id|sensor|…`) only what
-/// stands before the first `|` counts, so that all rows of an endpoint meet.
+/// The partition of a key among `partitions`: murmur2, the sign bit cleared. Of a sensor row (`host|endpoint_id|sensor|…`) only
+/// what stands before the first `|` counts, so that all rows of a service meet.
 pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
     let end = key.iter().position(|byte| *byte == b'|').unwrap_or(key.len());
     (murmur2(key.get(..end).unwrap_or(key)) & 0x7fff_ffff).checked_rem(partitions).unwrap_or(0)
@@ -70,10 +70,10 @@ mod tests {
     }
 
     #[test]
-    fn a_sensor_row_lies_with_its_endpoint() {
-        let id = b"0123456789abcdef0123456789abcdef";
-        let row = [&id[..], b"|sensor 1|7"].concat();
-        assert_eq!(partition_of(&row, 12), partition_of(id, 12));
+    fn rows_of_a_service_lie_together() {
+        let row = |rest: &str| partition_of(format!("api.example:8080|{rest}").as_bytes(), 12);
+        assert_eq!(row("0123456789abcdef0123456789abcdef|sensor 1|7"), partition_of(b"api.example:8080", 12));
+        assert_eq!(row("0123456789abcdef0123456789abcdef|sensor 1|7"), row("routes|sensor 2|9|0"));
         assert!(partition_of(b"anything", 0) == 0);
     }
 }
