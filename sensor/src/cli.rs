@@ -282,6 +282,9 @@ pub(crate) enum InventoryFormat {
     None,
 }
 
+/// Consumer group of the roll-up.
+pub(crate) const GROUP: &str = "umbra-rollup";
+
 #[derive(Debug, Args)]
 pub(crate) struct Rollup {
     /// Configuration file (TOML); what counts is `[kafka]`, `[services]`, the rules, pins and specifications.
@@ -291,7 +294,7 @@ pub(crate) struct Rollup {
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(crate) brokers: Vec<String>,
     /// Consumer group: processes of one group share the partitions.
-    #[arg(long, value_name = "NAME", default_value = "umbra-rollup")]
+    #[arg(long, value_name = "NAME", default_value = GROUP)]
     pub(crate) group: String,
     /// End when all that is there now is rolled up and written, instead of waiting for more.
     #[arg(long)]

@@ -209,9 +209,13 @@ pub(crate) fn topics(args: &cli::Topics) -> Result<(), Failure> {
                 }
             }
             let principal = format!("User:{}", config.kafka.username.as_deref().unwrap_or("umbra"));
-            let _ = writeln!(text, "\nwhat the sensor must be allowed (arguments of kafka-acls.sh):");
-            for acl in plan.acls(&principal) {
-                let _ = writeln!(text, "    {acl}");
+            let sensor = ("a sensor", plan.acls(&principal));
+            let rollup = ("umbra rollup and umbra inventory --from kafka", plan.rollup_acls(&principal, cli::GROUP));
+            for (who, acls) in [sensor, rollup] {
+                let _ = writeln!(text, "\nwhat {who} must be allowed (arguments of kafka-acls.sh):");
+                for acl in acls {
+                    let _ = writeln!(text, "    {acl}");
+                }
             }
             print(text.as_bytes())
         }

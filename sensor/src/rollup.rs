@@ -1,5 +1,6 @@
 //! `umbra rollup`: one inventory of what all sensors have told Kafka; and that inventory read back.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -53,7 +54,15 @@ pub(crate) fn rollup(args: &cli::Rollup) -> Result<(), Failure> {
     signals::install()?;
     let never = AtomicBool::new(false);
     let stop = signals::stop_flag();
-    let report = rollup::run(&options, stop.as_deref().unwrap_or(&never), &|error| tell!("umbra: {error}"));
+    let last = RefCell::new(String::new());
+    let tell = |error: &GroupError| {
+        let error = error.to_string();
+        if *last.borrow() != error {
+            tell!("umbra: {error}; trying again");
+            last.replace(error);
+        }
+    };
+    let report = rollup::run(&options, stop.as_deref().unwrap_or(&never), &tell);
     let report = report.map_err(failure)?;
     if !args.quiet {
         tell!("{} records written in {} transactions", report.written, report.transactions);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::{temporary, umbra};
 use umbra_event::kafka::{HealthRecord, HealthStatus};
-use umbra_testkit::{Kafka, Random};
+use umbra_testkit::{Kafka, Listener, Random};
 
 /// Kills in a row; `UMBRA_KILLS` says more.
 const KILLS: u32 = 5;
@@ -159,6 +159,34 @@ fn f086_kill_9_at_random_moments_of_a_replay_into_kafka() {
     assert_eq!(ids(kafka, "kill.events").0, expected, "once each after folding by event_id: {said}");
     let inventory = endpoints(&["replay", &capture(), "--format", "json", "-q"]);
     assert_eq!(endpoints(&["inventory", "--from", "kafka", "-c", &config, "--format", "json"]), inventory);
+}
+
+/// What `umbra topics plan` says must be allowed is enough, and without it a roll-up says what is wrong.
+#[test]
+fn the_permissions_of_the_plan_are_enough() {
+    let Some(kafka) = Kafka::shared() else { return };
+    let plain = configuration(kafka, "acl");
+    let password = temporary("password", "umbra-secret\n");
+    let text =
+        std::fs::read_to_string(&plain).unwrap().replace(&kafka.bootstrap(), &kafka.addresses(Listener::SaslTls));
+    let text = format!(
+        "{text}tls = true\nca_file = \"{}\"\nsasl = \"SCRAM-SHA-512\"\nusername = \"umbra\"\npassword_file = \"{}\"\n",
+        kafka.tls("ca.pem").display(),
+        password.display()
+    );
+    let config = temporary("secure.toml", &text).to_str().unwrap().to_owned();
+    let refused = umbra(&["rollup", "--once", "-c", &config]);
+    assert_eq!(refused.status.code(), Some(77), "{}", String::from_utf8_lossy(&refused.stderr));
+    let plan = umbra(&["topics", "plan", "-c", &config]);
+    for acl in String::from_utf8_lossy(&plan.stdout).lines().filter_map(|line| line.strip_prefix("    --add ")) {
+        kafka.tool("acls", &[&["--add"], &acl.split(' ').collect::<Vec<_>>()[..]].concat());
+    }
+    let sent = umbra(&["replay", &capture(), "-c", &config, "--kafka", "--format", "none"]);
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let rolled = umbra(&["rollup", "--once", "-c", &config]);
+    assert!(rolled.status.success(), "{}", String::from_utf8_lossy(&rolled.stderr));
+    assert!(newest(kafka, "acl.endpoints").len() > 10);
+    assert!(endpoints(&["inventory", "--from", "kafka", "-c", &config, "--format", "json"]).len() > 10);
 }
 
 #[test]

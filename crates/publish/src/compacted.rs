@@ -65,12 +65,15 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Partitions of a topic.
 pub(crate) fn partitions<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> Result<Vec<i32>, GroupError> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let partitions: Vec<i32> =
-        found.iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
-    match partitions.is_empty() {
-        true => Err(GroupError::NoTopic(topic.to_owned())),
-        false => Ok(partitions),
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Err(GroupError::NoTopic(topic.to_owned()));
+    };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None if !found.partitions().is_empty() => {
+            Ok(found.partitions().iter().map(|partition| partition.id()).collect())
+        }
+        None | Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Err(GroupError::NoTopic(topic.to_owned())),
+        Some(code) => Err(KafkaError::MetadataFetch(code).into()),
     }
 }
 
@@ -104,12 +107,17 @@ pub fn read_to_end(
         match consumer.poll(SILENCE) {
             Some(Ok(message)) => each(message.partition(), message.key().unwrap_or_default(), message.payload()),
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(waiting.remove(&partition)),
-            Some(Err(error)) if is_passing(&error) => {}
+            // The client looks for the coordinator of a group that is none: nothing is committed.
+            Some(Err(error)) if is_passing(&error) || of_group(&error) => {}
             Some(Err(error)) => return Err(error.into()),
             None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut).into()),
         }
     }
     Ok(())
+}
+
+fn of_group(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
 }
 
 /// Is it one that librdkafka goes on trying after?

@@ -110,6 +110,8 @@ pub fn run(options: &Options, stop: &AtomicBool, tell: &dyn Fn(&GroupError)) -> 
         let mut process = Process::start(options)?;
         match process.work(stop, &mut report, tell) {
             Ok(()) => return Ok(report),
+            // What is not allowed does not become so by asking again; what was once may be again.
+            Err(error @ GroupError::Refused(_)) if options.once || report.transactions == 0 => return Err(error),
             Err(error) => {
                 tell(&error);
                 report.restarts += 1;

@@ -124,7 +124,8 @@ struct SmallDisk(std::path::PathBuf);
 impl SmallDisk {
     fn mount(at: &std::path::Path) -> Option<SmallDisk> {
         std::fs::create_dir_all(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m,mode=700", "umbra-test"]).arg(at).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m,mode=700", "umbra-test"]).arg(at).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(SmallDisk(at.to_owned()));
         }

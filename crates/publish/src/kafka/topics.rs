@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use umbra_event::kafka::Topic as Kind;
 
 use super::settings::{Settings, SettingsError};
 
@@ -41,27 +42,23 @@ pub struct TopicPlan {
 impl TopicPlan {
     /// The plan for names that begin with `prefix`.
     pub fn new(prefix: &str, partitions: u32, replication: Option<u32>) -> TopicPlan {
-        let topic = |name: &str, config: &[(&'static str, &str)]| Topic {
-            name: format!("{prefix}.{name}"),
+        // An hour at most until a row that was replaced is gone; a day in which a slow consumer still sees a tombstone.
+        let compact: &[(&'static str, &str)] =
+            &[("cleanup.policy", "compact"), ("max.compaction.lag.ms", "3600000"), ("delete.retention.ms", "86400000")];
+        // By the broker's clock: events of an old capture would be deleted as they come.
+        let events: &[(&'static str, &str)] =
+            &[("cleanup.policy", "delete"), ("retention.ms", "259200000"), ("message.timestamp.type", "LogAppendTime")];
+        let topic = |kind: Kind| Topic {
+            name: kind.name(prefix),
             partitions,
             replication,
-            config: config.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            config: (if kind.is_compacted() { compact } else { events })
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
         };
-        // An hour at most until a row that was replaced is gone; a day in which a slow consumer still sees a tombstone.
-        let compact =
-            [("cleanup.policy", "compact"), ("max.compaction.lag.ms", "3600000"), ("delete.retention.ms", "86400000")];
-        // By the broker's clock: events of an old capture would be deleted as they come.
-        let events =
-            [("cleanup.policy", "delete"), ("retention.ms", "259200000"), ("message.timestamp.type", "LogAppendTime")];
-        TopicPlan {
-            topics: vec![
-                topic("events", &events),
-                topic("sensors", &compact),
-                topic("endpoints.sensor", &compact),
-                topic("findings", &compact),
-                topic("endpoints", &compact),
-            ],
-        }
+        let order = [Kind::Events, Kind::Sensors, Kind::SensorEndpoints, Kind::Findings, Kind::Endpoints];
+        TopicPlan { topics: order.map(topic).into() }
     }
 
     /// Topics of the classes, in the order of `Class::ALL`.
@@ -76,6 +73,21 @@ impl TopicPlan {
         };
         let mut list: Vec<String> = self.topics.iter().take(4).map(topic).collect();
         list.push(format!("--add --allow-principal {principal} --operation IdempotentWrite --cluster"));
+        list
+    }
+
+    /// What the user of a roll-up must be allowed, that of `umbra inventory --from kafka` with it.
+    pub fn rollup_acls(&self, principal: &str, group: &str) -> Vec<String> {
+        let allow = format!("--add --allow-principal {principal}");
+        let read = format!("{allow} --operation Read --operation Describe");
+        let write = format!("{allow} --operation Write --operation Describe");
+        let rows = self.topics.get(2).map(|topic| format!("{read} --topic {}", topic.name));
+        let inventory = self.topics.last().map(|topic| {
+            format!("{allow} --operation Read --operation Write --operation Describe --topic {}", topic.name)
+        });
+        let mut list: Vec<String> = rows.into_iter().chain(inventory).collect();
+        list.push(format!("{read} --group {group}"));
+        list.push(format!("{write} --transactional-id {group}- --resource-pattern-type prefixed"));
         list
     }
 }
